@@ -1,0 +1,54 @@
+//! The narrow trait behind which every cloud stands, and the one shape of its errors.
+//!
+//! An adapter translates and does nothing else: it decides nothing, waits for nothing and tries nothing twice. The next
+//! plan is the retry.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use fleetwright_core::action::Action;
+use fleetwright_core::inventory::{ErrorClass, Listing, Place};
+use fleetwright_schema::units::Duration;
+
+/// What a call on a cloud returns, boxed so that adapters of different clouds stand side by side.
+pub type CloudFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, CloudError>> + Send + 'a>>;
+
+/// A cloud.
+pub trait Cloud: Send + Sync {
+    /// Lists everything in this place that carries our tags: completely, or an error. Never half a list.
+    fn observe<'a>(&'a self, place: &'a Place) -> CloudFuture<'a, Listing>;
+
+    /// Does one short step. `Done` says that the request was accepted and is finished, `InProgress` that the provider
+    /// works on it; what came of it is learnt from a reading.
+    fn perform<'a>(&'a self, action: &'a Action) -> CloudFuture<'a, Progress>;
+}
+
+/// How far an accepted action has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Finished.
+    Done,
+    /// Accepted; the provider works on it.
+    InProgress,
+}
+
+/// An error of a cloud, classified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CloudError {
+    /// What kind it is; whether it is ours to retry follows from it.
+    pub class: ErrorClass,
+    /// The provider's own code: `ResourceInUseException`.
+    pub code: String,
+    /// The provider's message, without anything secret.
+    pub message: String,
+    /// When the provider says to come back.
+    pub retry_after: Option<Duration>,
+}
+
+impl std::fmt::Display for CloudError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.code, self.message)
+    }
+}
+
+impl std::error::Error for CloudError {}

@@ -1,0 +1,111 @@
+//! What this process remembers and may forget: when it last acted on what, what is under way, what failed and when to
+//! try again. A new process begins with an empty memory and the readings that it makes itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fleetwright_schema::names::{ClusterName, Name};
+use fleetwright_schema::units::{Duration, Timestamp};
+
+use crate::action::ActionKey;
+use crate::inventory::{ErrorClass, Listing, Phase, Place, Step};
+use crate::record::{Record, place_of};
+
+/// A failed action, and when it may be tried again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// How often it failed in a row.
+    pub attempts: u32,
+    /// Not before this time.
+    pub retry_at: Timestamp,
+    /// What kind of error.
+    pub class: ErrorClass,
+    /// The provider's code and message.
+    pub message: String,
+}
+
+/// The longest pause between two attempts: a mended cause is noticed within it.
+pub const BACKOFF_MAX: Duration = Duration::from_minutes(10);
+
+/// The pause after the first failure.
+pub const BACKOFF_MIN: Duration = Duration::from_seconds(10);
+
+/// What this process remembers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// When each cluster was last acted on by us, or first learnt of: older readings say nothing of it.
+    pub touched: BTreeMap<ClusterName, Timestamp>,
+    /// Actions that were handed out and have not come back.
+    pub in_flight: BTreeSet<ActionKey>,
+    /// Actions that failed last time.
+    pub failures: BTreeMap<ActionKey, Failure>,
+    /// Since when the control plane of a cluster that served is read to be absent.
+    pub absent_since: BTreeMap<ClusterName, Timestamp>,
+}
+
+impl Memory {
+    /// An action is handed out.
+    pub fn started(&mut self, key: &ActionKey, now: Timestamp) {
+        self.touched.insert(key.cluster.clone(), now);
+        self.in_flight.insert(key.clone());
+    }
+
+    /// An action came back; `error` with its class, message and the provider's own pause.
+    pub fn finished(&mut self, key: &ActionKey, now: Timestamp, error: Option<(ErrorClass, String, Option<Duration>)>) {
+        self.touched.insert(key.cluster.clone(), now);
+        self.in_flight.remove(key);
+        let Some((class, message, retry_after)) = error else {
+            self.failures.remove(key);
+            return;
+        };
+        let attempts = self.failures.get(key).map_or(0, |failure| failure.attempts) + 1;
+        let pause = backoff(attempts).max(retry_after.unwrap_or_default());
+        let retry_at = now.plus(pause);
+        self.failures.insert(key.clone(), Failure { attempts, retry_at, class, message });
+    }
+
+    /// A complete reading of a place: notes whose control plane is gone, and forgets it for those that are back.
+    pub fn note_reading(&mut self, record: &Record, place: &Place, listing: &Listing, at: Timestamp) {
+        for (set, cluster) in record.clusters().filter(|(set, cluster)| place_of(set, cluster) == *place) {
+            let _ = set;
+            let name = &cluster.metadata.name;
+            let present = listing.resources.get(name).is_some_and(|resources| {
+                resources.iter().any(|r| r.step == Step::ControlPlane && r.phase != Phase::Deleting)
+            });
+            match present {
+                true => drop(self.absent_since.remove(name)),
+                false => drop(self.absent_since.entry(name.clone()).or_insert(at)),
+            }
+        }
+    }
+
+    /// Clusters that this process did not know are only judged by readings that begin after now; what is gone is
+    /// forgotten.
+    pub fn note_record(&mut self, record: &Record, now: Timestamp) {
+        let known: BTreeSet<&ClusterName> = record.clusters().map(|(_, cluster)| &cluster.metadata.name).collect();
+        self.touched.retain(|name, _| known.contains(name));
+        self.absent_since.retain(|name, _| known.contains(name));
+        self.failures.retain(|key, _| known.contains(&key.cluster));
+        for name in known {
+            if !self.touched.contains_key(name) {
+                self.touched.insert(name.clone(), now);
+            }
+        }
+    }
+}
+
+/// Doubling from [`BACKOFF_MIN`] to [`BACKOFF_MAX`].
+fn backoff(attempts: u32) -> Duration {
+    let factor = 1u64 << attempts.saturating_sub(1).min(10);
+    Duration::from_seconds(BACKOFF_MIN.seconds() * factor).min(BACKOFF_MAX)
+}
+
+/// What each consumer has acknowledged: for each cluster that it read as DRAINING, since when that was.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Acknowledgements(pub BTreeMap<Name, BTreeMap<ClusterName, Timestamp>>);
+
+impl Acknowledgements {
+    /// Whether this consumer has read that the cluster is draining since this time; an older drain does not count.
+    pub fn covers(&self, consumer: &Name, cluster: &ClusterName, draining_since: Timestamp) -> bool {
+        self.0.get(consumer).and_then(|read| read.get(cluster)) == Some(&draining_since)
+    }
+}

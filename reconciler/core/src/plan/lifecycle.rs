@@ -1,0 +1,385 @@
+//! The turn of one cluster: from its published state, what was read of it and what the set wants of it, to its next
+//! record and the effects that may happen now. A change of state has no effect in the same plan: it is published first.
+
+use std::sync::Arc;
+
+use fleetwright_schema::documents::FleetSpec;
+use fleetwright_schema::names::SetId;
+use fleetwright_schema::set::ResolvedSet;
+use fleetwright_schema::status::{
+    Cluster, ClusterState, Condition, ConditionStatus, NetworkStatus, Retirement, RetirementReason, Tombstone,
+};
+use fleetwright_schema::units::Duration;
+
+use super::admission::Gates;
+use super::build::{self, act};
+use super::choice::Intent;
+use super::retire::{self, Turn};
+use super::view::{Seen, View};
+use super::waves::{building_since, is_stalled};
+use super::{Inputs, Wake};
+use crate::action::{Action, Effect};
+use crate::fingerprint::{Fingerprints, revision};
+use crate::inventory::{Placement, Step};
+use crate::waiting::{Waiting, condition};
+
+/// Readings that fail for as long as this are shown to people.
+const FAILING_SHOWN_AFTER: Duration = Duration::from_minutes(5);
+
+/// What all clusters of a set share in a plan.
+pub struct Turns<'a, 'i> {
+    pub inputs: &'a Inputs<'i>,
+    pub config: &'a FleetSpec,
+    pub id: &'a SetId,
+    pub set: &'a ResolvedSet,
+    pub gates: Gates,
+    /// Whether at least `count` clusters serve, by record and reading.
+    pub enough_serve: bool,
+}
+
+/// What a cluster's turn comes to.
+pub struct Life {
+    /// Its next record; `None` once it is gone.
+    pub next: Option<Arc<Cluster>>,
+    /// What stays of it when it is gone.
+    pub tombstone: Option<Tombstone>,
+    /// Effects that may happen now.
+    pub actions: Vec<Action>,
+    /// What it waits for.
+    pub waiting: Vec<Waiting>,
+}
+
+/// A turn in the making.
+struct Draft {
+    cluster: Cluster,
+    actions: Vec<Action>,
+    waiting: Vec<Waiting>,
+    steps: Vec<Condition>,
+    /// The state changed: no effect before it is published.
+    moved: bool,
+    gone: bool,
+}
+
+impl Draft {
+    fn to_state(&mut self, state: ClusterState, turns: &Turns<'_, '_>) {
+        self.cluster.status.state = state;
+        self.cluster.status.since = turns.inputs.now;
+        self.moved = true;
+        self.waiting.clear();
+        self.steps.clear();
+    }
+}
+
+impl Turns<'_, '_> {
+    /// Takes the turn of one cluster. `started` is a change of state that the set has decided on.
+    pub fn live(&self, view: &View<'_>, intent: Intent, started: Option<Cluster>, why: Vec<Waiting>, wake: &mut Wake) -> Life {
+        if !self.gates.actions || view.paused {
+            return self.untouched(view, vec![Waiting::Paused]);
+        }
+        let mut draft = Draft {
+            cluster: (**view.cluster).clone(),
+            actions: Vec::new(),
+            waiting: why,
+            steps: Vec::new(),
+            moved: false,
+            gone: false,
+        };
+        if let Some(started) = started {
+            draft = Draft { cluster: started, moved: true, waiting: Vec::new(), ..draft };
+            return self.finish(view, draft);
+        }
+        match &view.seen {
+            Ok(seen) => self.seen_turn(view, *seen, intent, &mut draft, wake),
+            Err(why) => return self.unseen(view, draft, Waiting::Observation(view.place.clone(), why.to_string()), wake),
+        }
+        self.finish(view, draft)
+    }
+
+    fn untouched(&self, view: &View<'_>, waiting: Vec<Waiting>) -> Life {
+        let mut cluster = (**view.cluster).clone();
+        let before = &view.cluster.status.conditions;
+        cluster.status.conditions.retain(|condition| condition.r#type != "Paused");
+        if view.paused {
+            cluster.status.conditions.extend(waiting.iter().map(|reason| reason.condition(before, self.inputs.now)));
+        }
+        Life { next: Some(share(view.cluster, cluster)), tombstone: None, actions: Vec::new(), waiting }
+    }
+
+    /// Nothing recent is known: the record stays as it is, save that lasting ignorance is said.
+    fn unseen(&self, view: &View<'_>, draft: Draft, waiting: Waiting, wake: &mut Wake) -> Life {
+        let mut cluster = draft.cluster;
+        let failing = self.inputs.inventory.places.get(&view.place).and_then(|reading| reading.failing_since);
+        let shown_from = failing.map(|since| since.plus(FAILING_SHOWN_AFTER));
+        if let Some(later) = shown_from.filter(|from| *from > self.inputs.now) {
+            wake.at(later);
+        }
+        let shown = shown_from.is_some_and(|from| from <= self.inputs.now);
+        let known = cluster.status.conditions.iter().any(|condition| condition.r#type == "Unknown");
+        if shown && !known {
+            let before = &view.cluster.status.conditions;
+            let message = Waiting::Observation(view.place.clone(), "its cloud can't be read".to_owned());
+            cluster.status.conditions.push(message.condition(before, self.inputs.now));
+        }
+        self.watch_deadline(view, wake);
+        Life { next: Some(share(view.cluster, cluster)), tombstone: None, actions: Vec::new(), waiting: vec![waiting] }
+    }
+
+    fn watch_deadline(&self, view: &View<'_>, wake: &mut Wake) {
+        let deadline = building_since(view.cluster).plus(self.set.progress_deadline);
+        let builds = matches!(view.state(), ClusterState::Pending | ClusterState::Creating | ClusterState::Updating);
+        if builds && deadline > self.inputs.now {
+            wake.at(deadline);
+        }
+    }
+
+    fn seen_turn(&self, view: &View<'_>, seen: Seen<'_>, intent: Intent, draft: &mut Draft, wake: &mut Wake) {
+        if view.lost && view.state() != ClusterState::Deleting && self.gates.fill {
+            return self.to_deleting(view, RetirementReason::Lost, draft);
+        }
+        match (view.state(), intent) {
+            (ClusterState::Pending | ClusterState::Creating, Intent::Keep) => self.create(view, seen, draft, wake),
+            (ClusterState::Pending | ClusterState::Creating, Intent::Retire(reason)) => match self.gates.retire {
+                true => self.to_deleting(view, reason, draft),
+                false => {}
+            },
+            (ClusterState::Ready, _) => self.serve(view, seen, draft),
+            (ClusterState::Updating, _) => self.update(view, seen, intent, draft, wake),
+            (ClusterState::Draining | ClusterState::Drained, Intent::Keep) => self.restore(view, seen, draft, wake),
+            (ClusterState::Draining, Intent::Retire(_)) => self.drain(view, seen, draft, wake),
+            (ClusterState::Drained, Intent::Retire(reason)) => self.drained(view, seen, reason, draft, wake),
+            (ClusterState::Deleting, _) => self.delete(view, seen, draft, wake),
+        }
+    }
+
+    fn fingerprints(&self, view: &View<'_>) -> Fingerprints {
+        self.inputs.memo.fingerprints(&view.cluster.status.revision, &view.cluster.spec)
+    }
+
+    /// A cluster that is not finished follows the wish without more ado, where its parts can.
+    fn follow_template(&self, view: &View<'_>, allowed: bool, draft: &mut Draft) -> bool {
+        let follows = allowed && view.class.keeps_cluster() && *view.cluster.spec != self.set.template;
+        if follows {
+            draft.cluster.spec = Arc::new(self.set.template.clone());
+            draft.cluster.status.revision = revision(&self.set.template);
+            draft.cluster.status.since = self.inputs.now;
+            draft.moved = true;
+        }
+        follows
+    }
+
+    fn create(&self, view: &View<'_>, seen: Seen<'_>, draft: &mut Draft, wake: &mut Wake) {
+        if self.follow_template(view, self.gates.fill, draft) {
+            return;
+        }
+        let prints = self.fingerprints(view);
+        if seen.is_complete(&prints) {
+            note_facts(seen, draft);
+            draft.to_state(ClusterState::Ready, self);
+            draft.cluster.status.ready_at = draft.cluster.status.ready_at.or(Some(self.inputs.now));
+            return;
+        }
+        if view.state() == ClusterState::Pending && !seen.resources.is_empty() {
+            draft.to_state(ClusterState::Creating, self);
+        }
+        self.bring(view, seen, &prints, draft, wake);
+    }
+
+    fn bring(&self, view: &View<'_>, seen: Seen<'_>, prints: &Fingerprints, draft: &mut Draft, wake: &mut Wake) {
+        let building = build::build(self.inputs, self.id, view, seen, prints, wake);
+        draft.actions.extend(building.actions);
+        draft.waiting.extend(building.waiting);
+        draft.steps = building.conditions;
+        self.watch_deadline(view, wake);
+        if is_stalled(view.cluster, self.set, self.inputs.now) {
+            let (since, deadline) = (building_since(view.cluster), self.set.progress_deadline);
+            draft.waiting.push(Waiting::Stalled { since, deadline });
+        }
+    }
+
+    fn serve(&self, view: &View<'_>, seen: Seen<'_>, draft: &mut Draft) {
+        let prints = self.fingerprints(view);
+        if seen.is_complete(&prints) {
+            note_facts(seen, draft);
+            return;
+        }
+        // Something of a serving cluster is gone or differs: mended under a state of its own. What the provider is
+        // merely busy with, and a control plane that is gone, are no such thing.
+        let broken = build::build(self.inputs, self.id, view, seen, &prints, &mut Wake::default());
+        let mendable = !broken.actions.is_empty() && seen.control_plane_serves();
+        if mendable && self.gates.fill {
+            draft.to_state(ClusterState::Updating, self);
+        }
+    }
+
+    fn update(&self, view: &View<'_>, seen: Seen<'_>, intent: Intent, draft: &mut Draft, wake: &mut Wake) {
+        if intent == Intent::Keep && self.follow_template(view, self.gates.moves, draft) {
+            return;
+        }
+        let prints = self.fingerprints(view);
+        if seen.is_complete(&prints) {
+            note_facts(seen, draft);
+            return draft.to_state(ClusterState::Ready, self);
+        }
+        if seen.control_plane().is_some() {
+            self.bring(view, seen, &prints, draft, wake);
+        }
+    }
+
+    fn restore(&self, view: &View<'_>, seen: Seen<'_>, draft: &mut Draft, wake: &mut Wake) {
+        let Some(plane) = seen.control_plane().filter(|_| self.gates.fill) else { return };
+        let closed = seen.facts().is_some_and(|facts| facts.placement == Placement::Closed);
+        if closed {
+            let effect = Effect::OpenPlacement { id: Arc::clone(&plane.id) };
+            draft.actions.extend(act(self.inputs, self.id, view, Step::ControlPlane, effect, wake));
+            return;
+        }
+        let complete = seen.is_complete(&self.fingerprints(view));
+        let state = if complete { ClusterState::Ready } else { ClusterState::Updating };
+        if seen.control_plane_serves() {
+            draft.to_state(state, self);
+            draft.cluster.status.retirement = None;
+        }
+    }
+
+    fn drain(&self, view: &View<'_>, seen: Seen<'_>, draft: &mut Draft, wake: &mut Wake) {
+        if !self.gates.retire {
+            return;
+        }
+        let rotation = &self.set.update_strategy.cluster_rotation;
+        match retire::drain(self.inputs, self.config, self.id, view, seen, rotation, wake) {
+            Turn::Change(retirement) => {
+                draft.cluster.status.retirement = Some(retirement);
+                draft.moved = true;
+            }
+            Turn::Empty(retirement) => {
+                draft.to_state(ClusterState::Drained, self);
+                draft.cluster.status.retirement = Some(retirement);
+            }
+            Turn::Act(actions, waiting) => {
+                draft.actions.extend(actions);
+                draft.waiting.extend(waiting);
+            }
+            Turn::Gone => {}
+        }
+    }
+
+    fn drained(&self, view: &View<'_>, seen: Seen<'_>, reason: RetirementReason, draft: &mut Draft, wake: &mut Wake) {
+        let window = self.set.update_strategy.cluster_rotation.rollback_window;
+        let until = view.cluster.status.since.plus(window);
+        if until > self.inputs.now {
+            wake.at(until);
+            draft.waiting.push(Waiting::RollbackWindow(until));
+            return;
+        }
+        let replaced = reason == RetirementReason::Replaced;
+        if !self.gates.retire || (replaced && !self.gates.replace) {
+            return;
+        }
+        if replaced && !self.enough_serve {
+            draft.waiting.push(Waiting::Replacement);
+        } else if !retire::is_still_empty(view, seen) {
+            draft.waiting.push(Waiting::NotEmpty);
+        } else {
+            self.to_deleting(view, reason, draft);
+        }
+    }
+
+    fn to_deleting(&self, view: &View<'_>, reason: RetirementReason, draft: &mut Draft) {
+        let begun = view.cluster.status.retirement.clone();
+        let retirement = begun.unwrap_or(Retirement {
+            reason,
+            started_at: self.inputs.now,
+            expected_workloads: None,
+            empty_at: None,
+            evidence: None,
+            without_acknowledgement: Vec::new(),
+        });
+        draft.to_state(ClusterState::Deleting, self);
+        draft.cluster.status.retirement = Some(Retirement { reason, ..retirement });
+    }
+
+    fn delete(&self, view: &View<'_>, seen: Seen<'_>, draft: &mut Draft, wake: &mut Wake) {
+        if !self.gates.retire {
+            return;
+        }
+        let mode = self.set.update_strategy.cluster_rotation.drain;
+        match retire::delete(self.inputs, self.id, view, seen, mode, wake) {
+            Turn::Gone => draft.gone = true,
+            Turn::Act(actions, waiting) => {
+                draft.actions.extend(actions);
+                draft.waiting.extend(waiting);
+            }
+            Turn::Change(_) | Turn::Empty(_) => {}
+        }
+    }
+
+    fn finish(&self, view: &View<'_>, mut draft: Draft) -> Life {
+        if draft.gone {
+            return Life { next: None, tombstone: Some(self.tombstone(view)), actions: Vec::new(), waiting: Vec::new() };
+        }
+        // One action at a time on a cluster's readings: what is under way makes them old.
+        if draft.moved || view.in_flight {
+            draft.actions.clear();
+        }
+        draft.cluster.status.conditions = self.conditions(view, &draft);
+        Life { next: Some(share(view.cluster, draft.cluster)), tombstone: None, actions: draft.actions, waiting: draft.waiting }
+    }
+
+    fn conditions(&self, view: &View<'_>, draft: &Draft) -> Vec<Condition> {
+        let before = &view.cluster.status.conditions;
+        let state = draft.cluster.status.state;
+        let ready = match state.serves() {
+            true => (ConditionStatus::True, "Serving"),
+            false => (ConditionStatus::False, state_reason(state)),
+        };
+        let mut conditions = vec![condition("Ready", ready.0, ready.1, String::new(), before, self.inputs.now)];
+        conditions.extend(draft.steps.iter().cloned());
+        for waiting in draft.waiting.iter().filter(|w| !w.is_fleeting() && !matches!(w, Waiting::StepFailed { .. } if !draft.steps.is_empty())) {
+            let next = waiting.condition(before, self.inputs.now);
+            if !conditions.iter().any(|condition| condition.r#type == next.r#type) {
+                conditions.push(next);
+            }
+        }
+        conditions
+    }
+
+    fn tombstone(&self, view: &View<'_>) -> Tombstone {
+        let Cluster { metadata, status, .. } = &**view.cluster;
+        Tombstone {
+            name: metadata.name.clone(),
+            ordinal: metadata.ordinal,
+            revision: status.revision.clone(),
+            reason: status.retirement.as_ref().map_or(RetirementReason::Superseded, |retirement| retirement.reason),
+            deleted_at: self.inputs.now,
+        }
+    }
+}
+
+const fn state_reason(state: ClusterState) -> &'static str {
+    match state {
+        ClusterState::Pending => "Named",
+        ClusterState::Creating => "Creating",
+        ClusterState::Ready | ClusterState::Updating => "Serving",
+        ClusterState::Draining => "Draining",
+        ClusterState::Drained => "Drained",
+        ClusterState::Deleting => "Deleting",
+    }
+}
+
+/// The old allocation where nothing changed, so that an unchanged set is cheap to recognise.
+fn share(old: &Arc<Cluster>, new: Cluster) -> Arc<Cluster> {
+    if **old == new { Arc::clone(old) } else { Arc::new(new) }
+}
+
+/// Copies what readers of the status file want to know from a complete reading.
+fn note_facts(seen: Seen<'_>, draft: &mut Draft) {
+    let status = &mut draft.cluster.status;
+    if let Some(plane) = seen.control_plane() {
+        status.provider_id = Some(plane.id.to_string());
+        status.endpoint = plane.control_plane.as_ref().and_then(|facts| facts.endpoint.clone());
+    }
+    let network = seen.step(Step::Network).next().map(|resource| resource.id.to_string());
+    status.network = NetworkStatus { cidr: status.network.cidr.take(), id: network };
+    status.node_pools = seen.step(Step::NodePools).flat_map(|resource| resource.node_pools.clone()).collect();
+    status.infra_services = seen.step(Step::InfraServices).flat_map(|resource| resource.infra_services.clone()).collect();
+}

@@ -1,0 +1,171 @@
+//! Draining and deleting: who must have read of it, whether it is empty, and which part goes next.
+
+use std::sync::Arc;
+
+use fleetwright_schema::documents::FleetSpec;
+use fleetwright_schema::names::{Name, SetId};
+use fleetwright_schema::set::{DrainMode, DrainTimeoutPolicy, Rotation};
+use fleetwright_schema::status::Retirement;
+
+use super::build::act;
+use super::view::{Seen, View};
+use super::{Inputs, Wake};
+use crate::action::{Action, Effect};
+use crate::inventory::{Phase, Placement, Resource, Step};
+use crate::waiting::Waiting;
+use fleetwright_schema::units::Duration;
+
+/// An effect that is repeated while it shows nothing is repeated this often.
+const REPEAT_AFTER: Duration = Duration::from_minutes(10);
+
+/// What a retiring cluster's turn comes to.
+pub enum Turn {
+    /// Something changes in the record.
+    Change(Retirement),
+    /// The cluster is verified empty.
+    Empty(Retirement),
+    /// Effects, and what is waited for.
+    Act(Vec<Action>, Vec<Waiting>),
+    /// Nothing of it is left.
+    Gone,
+}
+
+/// The turn of a DRAINING cluster.
+pub fn drain(
+    inputs: &Inputs<'_>,
+    config: &FleetSpec,
+    id: &SetId,
+    view: &View<'_>,
+    seen: Seen<'_>,
+    rotation: &Rotation,
+    wake: &mut Wake,
+) -> Turn {
+    let Some(retirement) = view.cluster.status.retirement.clone() else { return Turn::Act(Vec::new(), Vec::new()) };
+    let acks = unacknowledged(inputs, config, id, view, &retirement, wake);
+    if acks.overdue != retirement.without_acknowledgement {
+        return Turn::Change(Retirement { without_acknowledgement: acks.overdue, ..retirement });
+    }
+    if !acks.waiting.is_empty() {
+        return Turn::Act(Vec::new(), acks.waiting);
+    }
+    let Some((plane, facts)) = seen.control_plane().and_then(|plane| Some((plane, plane.control_plane.as_ref()?))) else {
+        return Turn::Act(Vec::new(), vec![Waiting::Observation(view.place.clone(), "its control plane is not there".into())]);
+    };
+    let closed = facts.placement == Placement::Closed;
+    if let Some(workloads) = facts.workloads.as_ref().filter(|_| closed) {
+        let Some(expected) = retirement.expected_workloads else {
+            let expected = Some(workloads.running + workloads.left);
+            return Turn::Change(Retirement { expected_workloads: expected, ..retirement });
+        };
+        // Empty is only what was counted: nothing runs, and as many left as there were.
+        if workloads.running == 0 && workloads.left >= expected {
+            let evidence = Some(plane.id.to_string());
+            return Turn::Empty(Retirement { empty_at: Some(seen.at), evidence, ..retirement });
+        }
+    }
+    let deadline = retirement.started_at.plus(rotation.drain_timeout);
+    let overdue = deadline <= inputs.now;
+    if !overdue {
+        wake.at(deadline);
+    }
+    let escalated = overdue && rotation.on_drain_timeout == DrainTimeoutPolicy::Evict;
+    let mode = if escalated { DrainMode::Evict } else { rotation.drain };
+    let quiet = inputs.memory.touched.get(&view.cluster.metadata.name).is_none_or(|at| at.plus(REPEAT_AFTER) <= inputs.now);
+    let effect = Effect::Drain { id: Arc::clone(&plane.id), mode };
+    let action = (!closed || (escalated && quiet)).then(|| act(inputs, id, view, Step::ControlPlane, effect, wake)).flatten();
+    let blocked_by = facts.workloads.as_ref().map(|workloads| workloads.blocked_by.clone()).unwrap_or_default();
+    Turn::Act(action.into_iter().collect(), vec![Waiting::Drain { blocked_by, overdue: overdue && !escalated }])
+}
+
+struct Acks {
+    waiting: Vec<Waiting>,
+    /// Consumers whose grace is over.
+    overdue: Vec<Name>,
+}
+
+fn unacknowledged(
+    inputs: &Inputs<'_>,
+    config: &FleetSpec,
+    id: &SetId,
+    view: &View<'_>,
+    retirement: &Retirement,
+    wake: &mut Wake,
+) -> Acks {
+    let mut acks = Acks { waiting: Vec::new(), overdue: retirement.without_acknowledgement.clone() };
+    let tags = &view.cluster.spec.tags;
+    let cluster = &view.cluster.metadata.name;
+    for consumer in config.consumers.iter().filter(|consumer| consumer.sets.selects(id, tags)) {
+        let read = inputs.acknowledgements.covers(&consumer.name, cluster, retirement.started_at);
+        if read || acks.overdue.contains(&consumer.name) {
+            continue;
+        }
+        let until = retirement.started_at.plus(consumer.grace);
+        match until <= inputs.now {
+            true => acks.overdue.push(consumer.name.clone()),
+            false => {
+                wake.at(until);
+                acks.waiting.push(Waiting::Consumer { consumer: consumer.name.clone(), until });
+            }
+        }
+    }
+    acks
+}
+
+/// Whether a DRAINED cluster may go: the very control plane that was read to be empty still is, by a new reading.
+pub fn is_still_empty(view: &View<'_>, seen: Seen<'_>) -> bool {
+    let Some(plane) = seen.control_plane() else { return true };
+    let evidence = view.cluster.status.retirement.as_ref().and_then(|retirement| retirement.evidence.as_deref());
+    let facts = plane.control_plane.as_ref();
+    let empty = facts.is_some_and(|facts| {
+        facts.placement == Placement::Closed && facts.workloads.as_ref().is_some_and(|workloads| workloads.running == 0)
+    });
+    evidence == Some(&*plane.id) && empty
+}
+
+/// The turn of a DELETING cluster: children before parents, by the ids that were read, until nothing is left.
+pub fn delete(inputs: &Inputs<'_>, id: &SetId, view: &View<'_>, seen: Seen<'_>, mode: DrainMode, wake: &mut Wake) -> Turn {
+    if seen.resources.is_empty() {
+        // Only a reading that began after the record said DELETING proves that all is gone.
+        let proven = seen.at > view.cluster.status.since;
+        return if proven { Turn::Gone } else { Turn::Act(Vec::new(), Vec::new()) };
+    }
+    let running = seen.facts().and_then(|facts| facts.workloads.as_ref()).is_some_and(|w| w.running > 0);
+    if running && let Some(plane) = seen.control_plane() {
+        let open = seen.facts().is_some_and(|facts| facts.placement == Placement::Open);
+        let effect = Effect::Drain { id: Arc::clone(&plane.id), mode };
+        let action = open.then(|| act(inputs, id, view, Step::ControlPlane, effect, wake)).flatten();
+        return Turn::Act(action.into_iter().collect(), vec![Waiting::NotEmpty]);
+    }
+    let mut actions = Vec::new();
+    let mut waiting = Vec::new();
+    for resource in seen.resources.iter().filter(|resource| !is_held(resource, seen)) {
+        waiting.push(Waiting::Step(resource.step));
+        let busy = actions.iter().any(|action: &Action| action.key.step == resource.step);
+        if resource.phase != Phase::Deleting && !busy {
+            let effect = Effect::Delete { id: Arc::clone(&resource.id) };
+            actions.extend(act(inputs, id, view, resource.step, effect, wake));
+        }
+    }
+    failures(inputs, view, &mut waiting);
+    Turn::Act(actions, waiting)
+}
+
+fn failures(inputs: &Inputs<'_>, view: &View<'_>, waiting: &mut Vec<Waiting>) {
+    let name = &view.cluster.metadata.name;
+    let shown = inputs.memory.failures.iter().filter(|(key, failure)| {
+        key.cluster == *name && !failure.class.is_transient()
+    });
+    waiting.extend(shown.map(|(key, failure)| Waiting::StepFailed {
+        step: key.step,
+        class: failure.class,
+        message: failure.message.clone(),
+    }));
+}
+
+/// Whether something that still stands has to go first: a child, or what the cluster itself made, which goes once no
+/// controller is left to make it again.
+fn is_held(resource: &Resource, seen: Seen<'_>) -> bool {
+    let child = seen.resources.iter().any(|other| other.step.parents().contains(&resource.step));
+    let made_by_cluster = resource.step == Step::Leftovers && seen.step(Step::ControlPlane).next().is_some();
+    child || made_by_cluster
+}

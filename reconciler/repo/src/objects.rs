@@ -1,0 +1,120 @@
+//! What stands in an object database: commits, their order, their differences. Reads only.
+//!
+//! Owns the one door to libgit2 that [`Mirror`](crate::Mirror) and [`LocalRepo`](crate::LocalRepo) share; may not touch a
+//! ref, a working tree or a remote.
+
+use std::collections::BTreeSet;
+
+use fleetwright_core::snapshot::CommitId;
+use git2::{ErrorCode, Oid, Repository, Tree};
+
+use crate::error::RepoError;
+
+/// The objects of one repository.
+pub struct Objects {
+    pub(crate) repo: Repository,
+}
+
+/// What a commit says of itself, bytes that are no UTF-8 replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommitInfo {
+    /// Who wrote it.
+    pub author_name: String,
+    /// Where to write to them.
+    pub author_email: String,
+    /// The author's time, in seconds since 1970.
+    pub time_unix_seconds: i64,
+    /// The first paragraph, on one line.
+    pub summary: String,
+    /// All of the message.
+    pub message: String,
+    /// Its parents, first parent first.
+    pub parents: Vec<CommitId>,
+}
+
+pub(crate) fn oid(commit: &CommitId) -> Result<Oid, RepoError> {
+    Oid::from_str(commit.as_str())
+        .map_err(|_| RepoError::refused(format!("{commit} is no id of this repository's format")))
+}
+
+pub(crate) fn commit_id(oid: Oid) -> Result<CommitId, RepoError> {
+    CommitId::parse(&oid.to_string()).ok_or_else(|| RepoError::corrupt("libgit2 gave an id that is none"))
+}
+
+/// For what a sound object points at: when that is missing, the repository is damaged, not empty.
+pub(crate) fn damaged(error: git2::Error) -> RepoError {
+    RepoError::corrupt(error.message())
+}
+
+impl Objects {
+    /// The commit that a revision means: `main`, `HEAD~2`, a tag, the start of an id.
+    pub fn resolve(&self, revision: &str) -> Result<CommitId, RepoError> {
+        let object = self.repo.revparse_single(revision)?;
+        commit_id(object.peel_to_commit()?.id())
+    }
+
+    /// Whether the commit itself is here.
+    pub fn contains(&self, commit: &CommitId) -> Result<bool, RepoError> {
+        match self.repo.find_commit(oid(commit)?) {
+            Ok(_) => Ok(true),
+            Err(error) if error.code() == ErrorCode::NotFound => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether `ancestor` is `commit` itself or reached from it; an ancestor that is not here is none.
+    pub fn descends(&self, commit: &CommitId, ancestor: &CommitId) -> Result<bool, RepoError> {
+        if !self.contains(ancestor)? {
+            return Ok(false);
+        }
+        let (commit, ancestor) = (oid(commit)?, oid(ancestor)?);
+        self.repo.find_commit(commit)?;
+        Ok(commit == ancestor || self.repo.graph_descendant_of(commit, ancestor).map_err(damaged)?)
+    }
+
+    /// Author, time, message and parents.
+    pub fn commit_info(&self, commit: &CommitId) -> Result<CommitInfo, RepoError> {
+        let commit = self.repo.find_commit(oid(commit)?)?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let author = commit.author();
+        Ok(CommitInfo {
+            author_name: text(author.name_bytes()),
+            author_email: text(author.email_bytes()),
+            time_unix_seconds: author.when().seconds(),
+            summary: text(commit.summary_bytes().unwrap_or_default()),
+            message: text(commit.message_bytes()),
+            parents: commit.parent_ids().map(commit_id).collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// The best common ancestor, if the histories have one.
+    pub fn merge_base(&self, one: &CommitId, two: &CommitId) -> Result<Option<CommitId>, RepoError> {
+        let (one, two) = (oid(one)?, oid(two)?);
+        self.repo.find_commit(one)?;
+        self.repo.find_commit(two)?;
+        match self.repo.merge_base(one, two) {
+            Ok(base) => commit_id(base).map(Some),
+            Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+            Err(error) => Err(damaged(error)),
+        }
+    }
+
+    /// Paths that differ between two commits, sorted; against nothing, all paths. Renames show as both paths.
+    pub fn changed_paths(&self, from: Option<&CommitId>, to: &CommitId) -> Result<Vec<String>, RepoError> {
+        let from = from.map(|from| self.tree_of(from)).transpose()?;
+        let to = self.tree_of(to)?;
+        let diff = self.repo.diff_tree_to_tree(from.as_ref(), Some(&to), None).map_err(damaged)?;
+        let paths: BTreeSet<String> = diff
+            .deltas()
+            .flat_map(|delta| [delta.old_file().path_bytes(), delta.new_file().path_bytes()])
+            .flatten()
+            .map(|path| String::from_utf8_lossy(path).into_owned())
+            .collect();
+        Ok(paths.into_iter().collect())
+    }
+
+    pub(crate) fn tree_of(&self, commit: &CommitId) -> Result<Tree<'_>, RepoError> {
+        let commit = self.repo.find_commit(oid(commit)?)?;
+        commit.tree().map_err(damaged)
+    }
+}
