@@ -30,7 +30,7 @@ mod tests {
 
     #[test]
     fn the_built_in_defaults_of_a_number_never_change() {
-        insta::assert_json_snapshot!(builtin_defaults(1).unwrap());
+        insta::assert_snapshot!(format!("{:#}", builtin_defaults(1).unwrap()));
     }
 
     #[test]

@@ -151,6 +151,15 @@ impl Problems {
         }
     }
 
+    /// As [`Self::add`]; spares itself the wording where it is only counted. Finding a place takes time, and a hostile
+    /// file has a problem on every character.
+    pub(crate) fn add_with(&mut self, problem: impl FnOnce() -> Diagnostic) {
+        match self.is_full() {
+            true => self.left_out += 1,
+            false => self.list.push(problem()),
+        }
+    }
+
     pub(crate) fn extend(&mut self, problems: impl IntoIterator<Item = Diagnostic>) {
         problems.into_iter().for_each(|problem| self.add(problem));
     }
@@ -190,7 +199,7 @@ pub(crate) fn shown(text: &str) -> String {
 }
 
 /// The nearest of the known names, if one is near enough to be meant.
-pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Longer words are no typing errors, and the distance costs their length times that of each name.
     const CHARACTERS_MAX: usize = 64;
     if word.chars().nth(CHARACTERS_MAX).is_some() {

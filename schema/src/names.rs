@@ -156,9 +156,8 @@ impl ClusterTypeName {
         let mut out = String::with_capacity(chars.len() + 4);
         for (i, c) in chars.iter().enumerate() {
             let after_lower = i > 0 && (chars[i - 1].is_ascii_lowercase() || chars[i - 1].is_ascii_digit());
-            let before_lower = i > 0
-                && chars[i - 1].is_ascii_uppercase()
-                && chars.get(i + 1).is_some_and(char::is_ascii_lowercase);
+            let before_lower =
+                i > 0 && chars[i - 1].is_ascii_uppercase() && chars.get(i + 1).is_some_and(char::is_ascii_lowercase);
             if c.is_ascii_uppercase() && (after_lower || before_lower) {
                 out.push('-');
             }

@@ -14,26 +14,39 @@ const WIDTH_MAX: usize = 140;
 /// For terminals, after the manner of rustc; with colours if asked for.
 pub fn text(diagnostics: &[Diagnostic], color: bool) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
-    let renderer = renderer.term_width(WIDTH_MAX);
-    diagnostics.iter().map(|diagnostic| renderer.render(&[group(diagnostic)]) + "\n\n").collect()
+    let renderer = renderer.term_width(WIDTH_MAX + 40);
+    diagnostics.iter().map(|diagnostic| one(diagnostic, &renderer) + "\n\n").collect()
 }
 
-fn group(diagnostic: &Diagnostic) -> Group<'_> {
-    let Diagnostic { severity, rule, path, span, message, hint, snippet } = diagnostic;
+/// The renderer takes the column from the line that it is given; where that was cut, the true one is put in its place.
+fn one(diagnostic: &Diagnostic, renderer: &Renderer) -> String {
+    let excerpt = diagnostic.span.zip(diagnostic.snippet.as_ref()).map(|(span, line)| excerpt(line, span));
+    let rendered = renderer.render(&[group(diagnostic, excerpt.as_ref())]);
+    let (Some(span), Some((_, at))) = (diagnostic.span, excerpt) else { return rendered };
+    // The title is one line, as nothing in it breaks lines any more; the place is the second.
+    let Some((title, rest)) = rendered.split_once('\n') else { return rendered };
+    let (shown, true_place) = (format!(":{}:{}", at.line, at.column), format!(":{}:{}", span.line, span.column));
+    let (place, source) = rest.split_once('\n').unwrap_or((rest, ""));
+    match place.rsplit_once(&shown) {
+        Some((path, style)) => format!("{title}\n{path}{true_place}{style}\n{source}"),
+        None => rendered,
+    }
+}
+
+fn group<'a>(diagnostic: &'a Diagnostic, excerpt: Option<&'a (String, Span)>) -> Group<'a> {
+    let Diagnostic { severity, rule, path, span, message, hint, snippet: _ } = diagnostic;
     let level = match severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
     let group = Group::with_title(level.primary_title(visible(message)).id(*rule));
-    let group = match (span, snippet) {
-        (Some(span), Some(line)) => {
-            let at = AnnotationKind::Primary.span(bytes_of(line, *span));
-            group.element(Snippet::source(line.as_str()).line_start(span.line).path(visible(path)).annotation(at))
+    let group = match (excerpt, span) {
+        (Some((line, at)), _) => {
+            let mark = AnnotationKind::Primary.span(bytes_of(line, *at));
+            group.element(Snippet::source(line).line_start(at.line).path(visible(path)).annotation(mark))
         }
-        (Some(span), None) => {
-            group.element(Origin::path(visible(path)).line(span.line).char_column(span.column))
-        }
-        (None, _) => group.element(Origin::path(visible(path))),
+        (None, Some(span)) => group.element(Origin::path(visible(path)).line(span.line).char_column(span.column)),
+        (None, None) => group.element(Origin::path(visible(path))),
     };
     match hint {
         Some(hint) => group.element(Level::HELP.with_name("hint").message(visible(hint))),
@@ -54,6 +67,25 @@ fn visible(text: &str) -> Cow<'_, str> {
         false => Cow::Borrowed(text),
         true => text.chars().map(|c| if hidden(c) { c.escape_unicode().to_string() } else { c.to_string() }).collect(),
     }
+}
+
+/// What is shown of a source line, with the place in it. The renderer cuts long lines as well, but reads all of them, and
+/// a hostile file has a hundred problems in a line of 256 KiB.
+fn excerpt(line: &str, span: Span) -> (String, Span) {
+    let skipped = span.column.saturating_sub(1 + WIDTH_MAX / 2);
+    let shown: String = line.chars().skip(skipped).take(WIDTH_MAX).map(drawn).collect();
+    let cut = line.chars().nth(skipped + WIDTH_MAX).is_some();
+    let (before, after) = (if skipped > 0 { "…" } else { "" }, if cut { "…" } else { "" });
+    let shift = |column: usize| column - skipped + before.chars().count();
+    let end_column = span.end_column.min(skipped + WIDTH_MAX + 1);
+    let at = Span { column: shift(span.column), end_column: shift(end_column.max(span.column)), ..span };
+    (format!("{before}{shown}{after}"), at)
+}
+
+/// The renderer draws control characters as pictures, but lets these through to the terminal.
+fn drawn(c: char) -> char {
+    let obeyed = matches!(c, '\u{80}'..='\u{9F}' | '\u{2028}' | '\u{2029}' | '\u{FEFF}');
+    if obeyed { char::REPLACEMENT_CHARACTER } else { c }
 }
 
 /// A JSON list, with a line break at its end.

@@ -4,7 +4,7 @@ mod fleet;
 mod layer;
 mod network;
 
-use crate::diagnostic::{Diagnostic, Problems, did_you_mean, shown};
+use crate::diagnostic::{Diagnostic, Problems, Severity, did_you_mean, shown};
 use crate::document::Document;
 use crate::documents::{ClusterSet, ClusterType, InfraService, RemovalApproval};
 use crate::names::{Cloud, Location, Region};
@@ -30,13 +30,14 @@ struct Rules<'a> {
 
 impl Rules<'_> {
     fn error(&mut self, pointer: &str, rule: &'static str, message: impl Into<String>, hint: Option<String>) {
-        let problem = self.positions.problem(pointer, rule, message);
-        self.problems.add(problem.hint_maybe(hint));
+        let positions = self.positions;
+        self.problems.add_with(|| positions.problem(pointer, rule, message).hint_maybe(hint));
     }
 
     fn warning(&mut self, pointer: &str, rule: &'static str, message: impl Into<String>, hint: Option<String>) {
-        let problem = self.positions.problem(pointer, rule, message);
-        self.problems.add(Diagnostic { severity: crate::diagnostic::Severity::Warning, ..problem }.hint_maybe(hint));
+        let positions = self.positions;
+        let problem = || positions.problem(pointer, rule, message).hint_maybe(hint);
+        self.problems.add_with(|| Diagnostic { severity: Severity::Warning, ..problem() });
     }
 
     /// The value at the pointer is what the path says.
@@ -115,7 +116,8 @@ fn check_cluster_names(set: &ClusterSet, rules: &mut Rules<'_>) {
     let length_max = cloud.cluster_name_length_max();
     let Ok(last) = id.cluster_name(LAST_ORDINAL).map(|name| name.to_string()) else { return };
     if last.len() > length_max {
-        let message = format!("clusters of this set are called {}, and {cloud} takes {length_max} characters", shown(&last));
+        let message =
+            format!("clusters of this set are called {}, and {cloud} takes {length_max} characters", shown(&last));
         rules.error("/metadata/clusterType", "cluster-name-too-long", message, Some("use a shorter type".into()));
     }
     let prefix = last.trim_end_matches(|c: char| c.is_ascii_digit());
@@ -123,7 +125,12 @@ fn check_cluster_names(set: &ClusterSet, rules: &mut Rules<'_>) {
         let ordinal = name.strip_prefix(prefix).filter(|rest| !rest.starts_with('0'));
         if ordinal.and_then(|rest| rest.parse::<u32>().ok()).is_none() {
             let message = format!("{} is no cluster of this set", shown(&name));
-            rules.error(&pointer, "paused-cluster-unknown", message, Some(format!("its clusters are called {prefix}1, …")));
+            rules.error(
+                &pointer,
+                "paused-cluster-unknown",
+                message,
+                Some(format!("its clusters are called {prefix}1, …")),
+            );
         }
     }
 }

@@ -41,15 +41,8 @@ pub enum ClusterState {
 
 impl ClusterState {
     /// All states in the order of life.
-    pub const ALL: [Self; 7] = [
-        Self::Pending,
-        Self::Creating,
-        Self::Ready,
-        Self::Updating,
-        Self::Draining,
-        Self::Drained,
-        Self::Deleting,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Pending, Self::Creating, Self::Ready, Self::Updating, Self::Draining, Self::Drained, Self::Deleting];
     /// As written in documents.
     pub const fn as_str(self) -> &'static str {
         match self {

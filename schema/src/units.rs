@@ -77,7 +77,13 @@ impl Timestamp {
     /// From seconds since 1970; clamped to the years 1970 to 9999.
     pub const fn from_unix_seconds(seconds: i64) -> Self {
         const LAST: i64 = 253_402_207_200;
-        Self(if seconds < 0 { 0 } else if seconds > LAST { LAST } else { seconds })
+        Self(if seconds < 0 {
+            0
+        } else if seconds > LAST {
+            LAST
+        } else {
+            seconds
+        })
     }
     /// Seconds since 1970.
     pub const fn unix_seconds(self) -> i64 {
@@ -97,9 +103,8 @@ impl Timestamp {
 impl FromStr for Timestamp {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let parsed: jiff::Timestamp = text
-            .parse()
-            .map_err(|_| format!("{text:?} is no time; write it like 2026-11-21T22:00:00Z"))?;
+        let parsed: jiff::Timestamp =
+            text.parse().map_err(|_| format!("{text:?} is no time; write it like 2026-11-21T22:00:00Z"))?;
         Ok(Self::from_unix_seconds(parsed.as_second()))
     }
 }

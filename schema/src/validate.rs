@@ -4,6 +4,7 @@
 
 mod words;
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use jsonschema::error::{TypeKind, ValidationErrorKind};
@@ -102,7 +103,8 @@ pub(crate) fn check(kind: DocumentKind, value: &Value, positions: &Positions, pr
             break;
         }
         forget_unknown(&mut known, &error);
-        let consequence = matches!(error.kind(), ValidationErrorKind::Required { .. }) && problems.has_rule("merge-key");
+        let consequence =
+            matches!(error.kind(), ValidationErrorKind::Required { .. }) && problems.has_rule("merge-key");
         if consequence {
             continue;
         }
@@ -114,6 +116,7 @@ pub(crate) fn check(kind: DocumentKind, value: &Value, positions: &Positions, pr
 fn forget_unknown(known: &mut Value, error: &ValidationError<'_>) {
     let ValidationErrorKind::AdditionalProperties { unexpected } = error.kind() else { return };
     if let Some(Value::Object(fields)) = known.pointer_mut(error.instance_path().as_str()) {
+        let unexpected: BTreeSet<&String> = unexpected.iter().collect();
         fields.retain(|key, _| !unexpected.contains(key));
     }
 }
@@ -157,8 +160,7 @@ impl Context<'_> {
         match error.kind() {
             ValidationErrorKind::AdditionalProperties { unexpected } => {
                 let known = self.properties_beside(error);
-                let room = unexpected.iter().map(|field| self.unknown_field(pointer, field, known));
-                room.for_each(|problem| problems.add(problem));
+                unexpected.iter().for_each(|field| problems.add_with(|| self.unknown_field(pointer, field, known)));
             }
             _ => problems.add(self.problem(pointer, error)),
         }
@@ -178,7 +180,9 @@ impl Context<'_> {
             ValidationErrorKind::Format { format } => self.wrong_format(pointer, error.instance(), format),
             ValidationErrorKind::Minimum { limit } => at("out-of-range", format!("{field} is at least {limit}")),
             ValidationErrorKind::Maximum { limit } => at("out-of-range", format!("{field} is at most {limit}")),
-            ValidationErrorKind::MinItems { limit } => at("wrong-length", format!("{field} has at least {limit} items")),
+            ValidationErrorKind::MinItems { limit } => {
+                at("wrong-length", format!("{field} has at least {limit} items"))
+            }
             ValidationErrorKind::MaxItems { limit } => at("wrong-length", format!("{field} has at most {limit} items")),
             ValidationErrorKind::MaxLength { limit } => {
                 at("wrong-length", format!("{field} has at most {limit} characters"))

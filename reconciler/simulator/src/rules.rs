@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use fleetwright_clouds::{CloudError, Progress};
 use fleetwright_core::action::{Action, Effect};
-use fleetwright_core::inventory::{Phase, Step};
+use fleetwright_core::inventory::{Phase, Placement, Step};
 use fleetwright_schema::set::{ClusterSpec, DrainMode};
 use fleetwright_schema::status::{InfraServiceStatus, NodePoolStatus};
 use fleetwright_schema::units::{Duration, Timestamp};
@@ -18,7 +18,7 @@ use crate::lifecycle::{Applied, Life};
 use crate::provider::{self, Reason};
 use crate::record::{Id, Record, Verb};
 use crate::state::{Change, State};
-use crate::workloads;
+use crate::workloads::{self, Serving};
 
 /// An accepted action.
 #[derive(Debug)]
@@ -48,8 +48,8 @@ pub(crate) fn decide(state: &State, action: &Action, now: Timestamp) -> Result<D
 pub(crate) fn vanish(state: &State, record: &Record, now: Timestamp) -> Vec<Change> {
     let mut changes = vec![Change::Remove { id: Arc::clone(&record.id) }];
     if record.step == Step::ControlPlane {
-        let inside = state.users(&record.id).filter(|user| user.step != Step::Leftovers || user.created_at > now);
-        changes.extend(inside.flat_map(|user| vanish_inside(state, user)));
+        changes.extend(state.users(&record.id).flat_map(|user| vanish_inside(state, user)));
+        changes.extend(unborn_leftovers(state, record, now));
     }
     if record.step == Step::InfraServices {
         changes.extend(without_services(state, record, now));
@@ -66,13 +66,24 @@ fn vanish_inside(state: &State, record: &Record) -> Vec<Change> {
 /// When infra services go before they were ever ready, no workloads arrive and no load balancer is made.
 fn without_services(state: &State, services: &Record, now: Timestamp) -> Vec<Change> {
     let Record { place, cluster, .. } = services;
-    let unborn = state.of(place, cluster, Step::Leftovers).filter(|record| record.created_at > now);
-    let unborn = unborn.map(|record| Change::Remove { id: Arc::clone(&record.id) });
-    let idle = state.of(place, cluster, Step::ControlPlane).filter_map(|control_plane| {
+    let control_planes = state.of(place, cluster, Step::ControlPlane);
+    let idle = |control_plane: &Record| {
         let serving = control_plane.serving.as_ref()?.not_filling(now)?;
         Some(Change::Put(Box::new(control_plane.with_serving(serving, now))))
-    });
-    unborn.chain(idle).collect()
+    };
+    control_planes.flat_map(|c| idle(c).into_iter().chain(unborn_leftovers(state, c, now))).collect()
+}
+
+/// What this control plane has made, and what it is yet to make.
+fn leftovers_of<'a>(state: &'a State, control_plane: &'a Record) -> impl Iterator<Item = &'a Record> {
+    let leftovers = state.of(&control_plane.place, &control_plane.cluster, Step::Leftovers);
+    leftovers.filter(|record| record.maker.as_ref() == Some(&control_plane.id))
+}
+
+/// A load balancer that was to be made for workloads is not made when none may come.
+fn unborn_leftovers(state: &State, control_plane: &Record, now: Timestamp) -> Vec<Change> {
+    let unborn = leftovers_of(state, control_plane).filter(|record| record.created_at > now);
+    unborn.map(|record| Change::Remove { id: Arc::clone(&record.id) }).collect()
 }
 
 /// What a step takes from a spec.
@@ -201,7 +212,7 @@ impl<'a> Case<'a> {
         };
         let inside = inside.iter().flat_map(|step| self.state.of(&record.place, &record.cluster, *step));
         let maker = record.maker.as_ref().and_then(|maker| self.state.get(maker));
-        let mut in_the_way = self.state.users(&record.id).filter(|user| !is_made_by(user, record)).chain(inside).chain(maker);
+        let mut in_the_way = self.state.users(&record.id).chain(inside).chain(maker);
         match in_the_way.find(|other| other.phase(self.now).is_some()) {
             None => Ok(()),
             Some(other) => Err(self.refused(Reason::InUse, format!("{} is in use by {}", record.id, other.id))),
@@ -214,26 +225,24 @@ impl<'a> Case<'a> {
             return Err(self.refused(Reason::InUse, format!("{id} can't be drained while it is {phase:?}")));
         }
         let Some(serving) = &record.serving else { return Ok(self.nothing_to_do(id, Progress::Done)) };
-        let median = workloads::leaving_median(mode).seconds();
-        let whole = chance::jittered_seconds(median, self.state.seed, &[id, "drain"]);
-        let drained = serving.drained(mode, Duration::from_seconds(whole), self.now);
-        let after = drained.as_ref().unwrap_or(serving);
+        let drained = serving.drained(mode, self.leaving(id, mode), self.now);
         let stuck = self.state.count_faults(record, self.now).stuck;
-        let progress = match after.count(self.now, stuck).running {
+        let progress = match drained.as_ref().unwrap_or(serving).count(self.now, stuck).running {
             0 => Progress::Done,
             _ => Progress::InProgress,
         };
-        let mut changes: Vec<Change> =
-            drained.map(|serving| Change::Put(Box::new(record.with_serving(serving, self.now)))).into_iter().collect();
-        if !changes.is_empty() {
-            changes.extend(self.unborn_leftovers(record));
-        }
+        let changes = drained.map_or_else(Vec::new, |serving| self.close(record, serving));
         Ok(self.done(id, changes, progress))
     }
-    /// A load balancer that was to be made for workloads is not made when none may come.
-    fn unborn_leftovers(&self, control_plane: &Record) -> Vec<Change> {
-        let leftovers = self.state.users(&control_plane.id).filter(|user| user.created_at > self.now);
-        leftovers.map(|unborn| Change::Remove { id: Arc::clone(&unborn.id) }).collect()
+    /// How long a whole cluster takes to leave.
+    fn leaving(&self, id: &str, mode: DrainMode) -> Duration {
+        let median = workloads::leaving_median(mode).seconds();
+        Duration::from_seconds(chance::jittered_seconds(median, self.state.seed, &[id, "drain"]))
+    }
+    fn close(&self, control_plane: &Record, serving: Serving) -> Vec<Change> {
+        let closed = Change::Put(Box::new(control_plane.with_serving(serving, self.now)));
+        let unborn = unborn_leftovers(self.state, control_plane, self.now);
+        [closed].into_iter().chain(unborn).collect()
     }
 
     fn open(&self, id: &Id) -> Result<Decision, CloudError> {
@@ -244,17 +253,20 @@ impl<'a> Case<'a> {
         let opened = record.serving.as_ref().and_then(|serving| serving.opened(self.now));
         let Some(serving) = opened else { return Ok(self.nothing_to_do(id, Progress::Done)) };
         let open = record.with_serving(serving, self.now);
-        let services = self.state.of(&record.place, &record.cluster, Step::InfraServices);
-        let ready_at = services.filter_map(|services| match services.life {
-            Life::Made { ready_at, fails: false } => Some(ready_at.max(self.now)),
-            Life::Changed { .. } => Some(self.now),
-            Life::Made { fails: true, .. } | Life::Going { .. } => None,
-        });
-        let changes = match ready_at.min() {
+        let changes = match self.services_ready_at() {
             Some(ready_at) => self.serves_from(&open, ready_at),
             None => vec![Change::Put(Box::new(open))],
         };
         Ok(self.done(id, changes, Progress::Done))
+    }
+    /// From when on the cluster's infra services are ready, if they are, or will be.
+    fn services_ready_at(&self) -> Option<Timestamp> {
+        let mut services = self.state.of(&self.action.place, &self.action.key.cluster, Step::InfraServices);
+        services.find_map(|services| match services.life {
+            Life::Made { ready_at, fails: false } => Some(ready_at.max(self.now)),
+            Life::Changed { .. } => Some(self.now),
+            Life::Made { fails: true, .. } | Life::Going { .. } => None,
+        })
     }
 
     /// A control plane whose infra services are ready at this time: workloads arrive some minutes later, and the
@@ -265,8 +277,8 @@ impl<'a> Case<'a> {
         let begins = ready_at.plus(Duration::from_seconds(delay));
         let filling = serving.filling(begins, self.now).unwrap_or_else(|| serving.clone());
         let serves = control_plane.with_serving(filling, self.now);
-        let opens = serves.serving.as_ref().is_some_and(|s| s.placement() == fleetwright_core::inventory::Placement::Open);
-        let makes = opens && !self.state.users(&control_plane.id).any(|user| is_made_by(user, control_plane));
+        let opens = serves.serving.as_ref().is_some_and(|s| s.placement() == Placement::Open);
+        let makes = opens && leftovers_of(self.state, control_plane).next().is_none();
         let leftovers = makes.then(|| self.leftovers(control_plane, ready_at.plus(Duration::from_seconds(delay / 2))));
         [serves].into_iter().chain(leftovers).map(|record| Change::Put(Box::new(record))).collect()
     }
@@ -295,8 +307,4 @@ impl<'a> Case<'a> {
             serving: None,
         }
     }
-}
-
-fn is_made_by(record: &Record, maker: &Record) -> bool {
-    record.maker.as_ref() == Some(&maker.id)
 }

@@ -134,7 +134,8 @@ fn check_selector(spec: &FleetSpec, selector: &SetSelector, at: &str, rules: &mu
 fn check_region(selector: &SetSelector, region: &Region, at: &str, rules: &mut Rules<'_>) {
     let clouds = if selector.clouds.is_empty() { &Cloud::ALL[..] } else { &selector.clouds };
     if clouds.iter().all(|cloud| region.facts(*cloud).is_none()) {
-        let names = Region::table().iter().filter(|facts| clouds.contains(&facts.cloud)).map(|facts| facts.name.as_str());
+        let names =
+            Region::table().iter().filter(|facts| clouds.contains(&facts.cloud)).map(|facts| facts.name.as_str());
         let hint = did_you_mean(region.as_str(), names);
         rules.error(at, "region-unknown", format!("`{region}` is no region of the selected clouds"), hint);
     }

@@ -49,7 +49,8 @@ fn node_pool(pool: &NodePool, at: &str, rules: &mut Rules<'_>) {
         }
     }
     for (index, taint) in spec.taints.iter().enumerate().filter(|(_, taint)| !is_taint(taint)) {
-        let hint = Some("write it like dedicated=gpu:NoSchedule; effects are NoSchedule, PreferNoSchedule, NoExecute".into());
+        let hint =
+            Some("write it like dedicated=gpu:NoSchedule; effects are NoSchedule, PreferNoSchedule, NoExecute".into());
         rules.error(&format!("{at}/taints/{index}"), "taint-unsound", format!("{} is no taint", shown(taint)), hint);
     }
     rules.unique(&format!("{at}/taints"), "", spec.taints.iter().map(String::as_str));

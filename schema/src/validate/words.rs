@@ -110,11 +110,23 @@ pub(super) fn type_hint(pointer: &str, expected: &str, instance: &Value, raw: Op
         }
         (_, Value::Null) => Some("give it a value, or leave the field out".into()),
         ("string", Value::Bool(_) | Value::Number(_)) => raw.map(|raw| format!("quote it: \"{}\"", raw.text)),
-        ("integer" | "number" | "boolean", Value::String(_)) => raw.and_then(Scalar::why_text),
+        ("integer" | "number", Value::String(_)) => raw.and_then(number_hint),
+        ("boolean", Value::String(_)) => {
+            raw.and_then(Scalar::boolean_meant).map(|word| format!("write {word}; YAML 1.2 has only true and false"))
+        }
         ("array", Value::String(_) | Value::Number(_) | Value::Object(_)) => {
             Some("write a list, an item a line, each after `- `".into())
         }
         ("object", Value::Array(_)) => Some("write `field: value`, without `- `".into()),
         _ => None,
+    }
+}
+
+/// Why a text is no number, where other tools would take it for one.
+fn number_hint(raw: &Scalar) -> Option<String> {
+    let digits = || "write numbers in decimal digits alone, without leading zeros, signs, `_` or exponents".to_owned();
+    match raw.is_quoted_number() {
+        true => Some(format!("remove the quotes: {}", raw.text)),
+        false => raw.number_meant().then(digits),
     }
 }

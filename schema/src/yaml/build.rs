@@ -182,7 +182,7 @@ impl Builder<'_> {
     fn check_depth(&self, levels: usize, span: Span) -> Result<(), Fatal> {
         match self.stack.len() + levels > DEPTH_MAX {
             false => Ok(()),
-            true => Err(Box::new(self.error("too-deep", span, format!("this is nested deeper than {DEPTH_MAX} levels")))),
+            true => Err(too_deep(self.error("too-deep", span, ""))),
         }
     }
 
@@ -193,9 +193,11 @@ impl Builder<'_> {
         self.anchors.insert(anchor, Anchor::Open);
         match self.anchors.len() > ANCHORS_MAX {
             false => Ok(()),
-            true => Err(Box::new(
-                self.error("too-many-anchors", span, format!("the file has more than {ANCHORS_MAX} anchors")),
-            )),
+            true => Err(Box::new(self.error(
+                "too-many-anchors",
+                span,
+                format!("the file has more than {ANCHORS_MAX} anchors"),
+            ))),
         }
     }
 
@@ -230,7 +232,8 @@ impl Builder<'_> {
 
     fn check_tag(&mut self, tagged: bool, span: Span) {
         if tagged {
-            let problem = self.error("tag", span, "YAML tags are not read").hint("remove the tag, and quote what is text");
+            let problem =
+                self.error("tag", span, "YAML tags are not read").hint("remove the tag, and quote what is text");
             self.problems.add(problem);
         }
     }
@@ -251,7 +254,11 @@ impl Builder<'_> {
     fn scan_error(&self, error: &ScanError) -> Fatal {
         let marker = *error.marker();
         let span = self.place(saphyr_parser::Span::empty(marker));
-        Box::new(self.error("yaml-syntax", span, error.info().to_lowercase()))
+        // The parser looks ahead, and has its own limit for that.
+        match error.info() {
+            "recursion limit exceeded" => too_deep(self.error("too-deep", span, "")),
+            info => Box::new(self.error("yaml-syntax", span, info.to_lowercase())),
+        }
     }
 
     /// A syntax error that follows from a character which is told already isn't told as well.
@@ -272,6 +279,11 @@ impl Builder<'_> {
         };
         Span { line, column, end_column: end_column.max(column + 1) }
     }
+}
+
+fn too_deep(problem: Diagnostic) -> Fatal {
+    let message = format!("this is nested deeper than {DEPTH_MAX} levels");
+    Box::new(Diagnostic { message, ..problem })
 }
 
 fn take_key(source: &Source, problems: &mut Problems, lines: &mut BTreeMap<String, usize>, done: Done) -> Key {
@@ -295,7 +307,8 @@ fn take_key(source: &Source, problems: &mut Problems, lines: &mut BTreeMap<Strin
 }
 
 fn merge_key(source: &Source) -> Diagnostic {
-    Diagnostic::error("merge-key", source.path(), "merge keys are not read").hint("write the fields out; layers share them")
+    Diagnostic::error("merge-key", source.path(), "merge keys are not read")
+        .hint("write the fields out; layers share them")
 }
 
 fn duplicate_key(source: &Source, key: &str, first: usize) -> Diagnostic {

@@ -39,22 +39,23 @@ impl Scalar {
         }
     }
 
-    /// Why a plain scalar that looks like a number or boolean elsewhere is none here.
-    pub(crate) fn why_text(&self) -> Option<String> {
-        let text = self.text.as_str();
-        let lower = text.to_ascii_lowercase();
-        if !self.plain {
-            return (number(text).is_some() || matches!(text, "true" | "false"))
-                .then(|| format!("remove the quotes: {text}"));
-        }
-        match lower.as_str() {
-            "yes" | "on" | "y" | "true" => Some("write true; YAML 1.2 has only true and false".into()),
-            "no" | "off" | "n" | "false" => Some("write false; YAML 1.2 has only true and false".into()),
-            _ if lower.bytes().next().is_some_and(|b| b.is_ascii_digit() || b"+-.".contains(&b)) => {
-                Some("write numbers in decimal digits alone, without leading zeros, signs, `_` or exponents".into())
-            }
+    /// What to write instead, where this looks like a boolean to people or to other tools.
+    pub(crate) fn boolean_meant(&self) -> Option<&'static str> {
+        match self.text.to_ascii_lowercase().as_str() {
+            "yes" | "on" | "y" | "true" => Some("true"),
+            "no" | "off" | "n" | "false" => Some("false"),
             _ => None,
         }
+    }
+
+    /// Whether this looks like a number to people or to other tools.
+    pub(crate) fn number_meant(&self) -> bool {
+        self.text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c))
+    }
+
+    /// Whether nothing but its quotes keep it from being a number.
+    pub(crate) fn is_quoted_number(&self) -> bool {
+        !self.plain && number(&self.text).is_some()
     }
 }
 
@@ -100,8 +101,31 @@ mod tests {
     #[test]
     fn what_other_tools_take_for_numbers_and_booleans_stays_text() {
         for text in [
-            "yes", "No", "on", "OFF", "y", "n", "True", "NULL", "0755", "0o755", "0x1F", "1_000", ".inf", "-.inf", ".nan",
-            "1e3", "+5", "1.", ".5", "99999999999999999999", "1:30", "2026-11-21", "00", "-", "1.2.3",
+            "yes",
+            "No",
+            "on",
+            "OFF",
+            "y",
+            "n",
+            "True",
+            "NULL",
+            "0755",
+            "0o755",
+            "0x1F",
+            "1_000",
+            ".inf",
+            "-.inf",
+            ".nan",
+            "1e3",
+            "+5",
+            "1.",
+            ".5",
+            "99999999999999999999",
+            "1:30",
+            "2026-11-21",
+            "00",
+            "-",
+            "1.2.3",
         ] {
             assert_eq!(plain(text), json!(text));
         }

@@ -39,12 +39,21 @@ impl Source {
     }
 
     /// The problem with its source line, if it has a place.
-    pub(crate) fn with_snippet(&self, mut problem: Diagnostic) -> Diagnostic {
-        if problem.snippet.is_none() {
-            problem.snippet = problem.span.and_then(|span| self.line(span.line)).map(str::to_owned);
+    pub(crate) fn with_snippet(&self, problem: Diagnostic) -> Diagnostic {
+        let line = problem.span.and_then(|span| self.line(span.line));
+        match (problem.span, line) {
+            (Some(span), Some(line)) if problem.snippet.is_none() => problem.at(without_blanks(span, line), line),
+            _ => problem,
         }
-        problem
     }
+}
+
+/// The parser counts blanks after a quoted text as part of it.
+fn without_blanks(span: Span, line: &str) -> Span {
+    let covered = span.end_column.saturating_sub(span.column);
+    let text: String = line.chars().skip(span.column - 1).take(covered).collect();
+    let blanks = text.chars().rev().take_while(|c| *c == ' ').count();
+    Span { end_column: (span.end_column - blanks).max(span.column + 1), ..span }
 }
 
 /// Characters that change the direction of text: a reviewer would see another file than the parser.
@@ -129,9 +138,11 @@ fn unwanted(c: char) -> Option<(&'static str, String, &'static str)> {
             format!("U+{code:04X} changes the direction of text, so that people read another file than we do"),
             "remove the character",
         )),
-        _ if is_control(c) => {
-            Some(("control-character", format!("the control character U+{code:04X} stands here"), "remove the character"))
-        }
+        _ if is_control(c) => Some((
+            "control-character",
+            format!("the control character U+{code:04X} stands here"),
+            "remove the character",
+        )),
         _ => None,
     }
 }

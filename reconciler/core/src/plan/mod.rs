@@ -31,6 +31,7 @@ use crate::memory::{Acknowledgements, Memory};
 use crate::record::Record;
 use crate::waiting::Removals;
 
+pub use limits::{parse_cidr, pool_blocks, pool_of};
 pub use report::{Rollout, SetReport};
 pub use waves::reached;
 
