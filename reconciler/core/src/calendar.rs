@@ -84,11 +84,6 @@ pub fn start_of_day(text: &str) -> Option<(i8, i8)> {
     ((0..24).contains(&hour) && (0..60).contains(&minute)).then_some((hour, minute))
 }
 
-/// Whether a time zone of this name is known.
-pub fn zone_exists(name: &str) -> bool {
-    jiff::tz::db().get(name).is_ok()
-}
-
 fn weekday(day: jiff::civil::Weekday) -> Weekday {
     match day {
         jiff::civil::Weekday::Monday => Weekday::Mon,
