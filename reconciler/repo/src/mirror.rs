@@ -64,6 +64,11 @@ impl RemoteRefs {
         self.refs.get(name)
     }
 
+    /// Notes a ref that was just pushed, so that nobody has to ask for what they wrote themselves.
+    pub fn set(&mut self, name: &str, commit: &CommitId) {
+        self.refs.insert(name.to_owned(), commit.clone());
+    }
+
     /// All of them, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &CommitId)> {
         self.refs.iter().map(|(name, id)| (name.as_str(), id))

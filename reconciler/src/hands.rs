@@ -1,0 +1,120 @@
+//! The hands: readings and actions on clouds, side by side, each reported as news. They decide nothing and try nothing
+//! twice.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use fleetwright_clouds::{Cloud, CloudError, Progress};
+use fleetwright_core::action::Action;
+use fleetwright_core::inventory::{ErrorClass, Listing, Place};
+use fleetwright_schema::documents::{FleetSpec, Provider};
+use fleetwright_schema::names::Cloud as CloudName;
+use fleetwright_schema::units::Timestamp;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+
+use crate::clock::Clock;
+
+/// What wakes the brain.
+#[derive(Debug)]
+pub enum News {
+    /// The repository may have changed.
+    Repository,
+    /// A place was read, or could not be.
+    Read {
+        /// Where.
+        place: Place,
+        /// When the reading began.
+        began: Timestamp,
+        /// The complete listing.
+        result: Result<Listing, CloudError>,
+    },
+    /// An action came back.
+    Done {
+        /// Which.
+        action: Box<Action>,
+        /// What came of it.
+        result: Result<Progress, CloudError>,
+    },
+    /// The process is asked to end.
+    Stop,
+}
+
+/// As many calls as one place gets at a time: every cloud throttles by account and region.
+const CALLS_AT_ONCE_MAX: usize = 8;
+
+/// The clouds by account, and the runtime on which calls are made.
+pub struct Hands {
+    runtime: Handle,
+    clock: Clock,
+    news: Sender<News>,
+    adapters: BTreeMap<Provider, Arc<dyn Cloud>>,
+    accounts: BTreeMap<(CloudName, Arc<str>), Provider>,
+    gates: BTreeMap<Place, Arc<Semaphore>>,
+}
+
+impl Hands {
+    /// Hands that report to `news`.
+    pub fn new(runtime: Handle, clock: Clock, news: Sender<News>, adapters: BTreeMap<Provider, Arc<dyn Cloud>>) -> Self {
+        Self { runtime, clock, news, adapters, accounts: BTreeMap::new(), gates: BTreeMap::new() }
+    }
+
+    /// Learns which provider runs which account.
+    pub fn learn(&mut self, config: &FleetSpec) {
+        for environment in &config.environments {
+            for (cloud, account) in &environment.accounts {
+                self.accounts.insert((*cloud, account.id.as_str().into()), account.provider);
+            }
+        }
+    }
+
+    fn adapter(&self, place: &Place) -> Option<Arc<dyn Cloud>> {
+        let provider = self.accounts.get(&(place.cloud, Arc::clone(&place.account)))?;
+        self.adapters.get(provider).cloned()
+    }
+
+    fn gate(&mut self, place: &Place) -> Arc<Semaphore> {
+        let gate = self.gates.entry(place.clone()).or_insert_with(|| Arc::new(Semaphore::new(CALLS_AT_ONCE_MAX)));
+        Arc::clone(gate)
+    }
+
+    /// Begins to read a place.
+    pub fn read(&mut self, place: &Place) {
+        let (adapter, gate, clock, news) = (self.adapter(place), self.gate(place), self.clock.clone(), self.news.clone());
+        let place = place.clone();
+        self.runtime.spawn(async move {
+            // A closed semaphore can't be: nobody closes it.
+            let _permit = gate.acquire().await;
+            let began = clock.now();
+            let result = match &adapter {
+                Some(adapter) => adapter.observe(&place).await,
+                None => Err(no_adapter(&place)),
+            };
+            // The brain may have ended meanwhile.
+            let _ = news.send(News::Read { place, began, result });
+        });
+    }
+
+    /// Hands out an action.
+    pub fn perform(&mut self, action: Action) {
+        let (adapter, gate, news) = (self.adapter(&action.place), self.gate(&action.place), self.news.clone());
+        self.runtime.spawn(async move {
+            let _permit = gate.acquire().await;
+            let result = match &adapter {
+                Some(adapter) => adapter.perform(&action).await,
+                None => Err(no_adapter(&action.place)),
+            };
+            let _ = news.send(News::Done { action: Box::new(action), result });
+        });
+    }
+}
+
+fn no_adapter(place: &Place) -> CloudError {
+    CloudError {
+        class: ErrorClass::Denied,
+        code: "NoAdapter".to_owned(),
+        message: format!("this build has no adapter for account {} of {}", place.account, place.cloud),
+        retry_after: None,
+    }
+}

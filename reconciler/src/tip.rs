@@ -1,0 +1,223 @@
+//! What the fleet repository says now: tips and refs as the remote has them, read into the wish, the record and the
+//! acknowledgements. Reads only; what is written back is `publisher.rs`'s.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use fleetwright_core::desired::{Desired, Hold};
+use fleetwright_core::fleet::{FleetCache, FleetReading, desired, read_fleet};
+use fleetwright_core::memory::Acknowledgements;
+use fleetwright_core::publication::{INDEX_PATH, Notices};
+use fleetwright_core::record::{Record, RecordCache};
+use fleetwright_core::snapshot::{CommitId, Snapshot};
+use fleetwright_repo::{Mirror, RemoteRefs, RepoError};
+use fleetwright_schema::documents::FleetSpec;
+use fleetwright_schema::names::{ClusterName, Name};
+use fleetwright_schema::status::{ClusterIndex, ClusterState};
+use fleetwright_schema::units::Timestamp;
+
+/// The last bot commit: its `status/` is the record, whatever people did to the branch since.
+pub const RECORD_REF: &str = "refs/fleetwright/record";
+/// The last commit of people that was fully taken up.
+pub const OBSERVED_REF: &str = "refs/fleetwright/observed";
+/// Below it, the last commit that each consumer has read.
+pub const ACKS_PREFIX: &str = "refs/fleetwright/acks/";
+
+/// Everything that is read from one state of the remote.
+pub struct Tip {
+    /// The remote's refs.
+    pub refs: RemoteRefs,
+    /// The tip of the watched branch, if there is one.
+    pub commit: Option<CommitId>,
+    /// The tip of the branch that the bot writes to.
+    pub status_commit: Option<CommitId>,
+    /// The last commit that people made.
+    pub source: Option<CommitId>,
+    /// The wish.
+    pub desired: Desired,
+    /// What the bot last wrote.
+    pub record: Record,
+    /// What consumers have read.
+    pub acknowledgements: Acknowledgements,
+    /// What people are told about the tip.
+    pub notices: Notices,
+    /// Whether the tip can be taken up as a whole.
+    pub sound: bool,
+    /// Paths under `status/` that are not as the bot left them.
+    pub edited: Vec<String>,
+    /// How many files were parsed for this tip.
+    pub files_parsed: usize,
+}
+
+/// Reads tips, and remembers what it parsed.
+pub struct TipReader {
+    branch: String,
+    fleet_cache: FleetCache,
+    record_cache: RecordCache,
+    wish_snapshot: Option<Snapshot>,
+    status_snapshot: Option<Snapshot>,
+    reading: Option<(CommitId, Arc<FleetReading>)>,
+    last_config: Option<Arc<FleetSpec>>,
+    acks: BTreeMap<CommitId, BTreeMap<ClusterName, Timestamp>>,
+}
+
+impl TipReader {
+    /// A reader of one branch.
+    pub fn new(branch: &str) -> Self {
+        Self {
+            branch: branch.to_owned(),
+            fleet_cache: FleetCache::default(),
+            record_cache: RecordCache::new(),
+            wish_snapshot: None,
+            status_snapshot: None,
+            reading: None,
+            last_config: None,
+            acks: BTreeMap::new(),
+        }
+    }
+
+    /// Reads everything anew that changed. An error means that nothing is known, and nothing is acted on.
+    pub fn read(&mut self, mirror: &Mirror, refs: RemoteRefs) -> Result<Tip, RepoError> {
+        let commit = refs.branch(&self.branch).cloned();
+        let observed = refs.get(OBSERVED_REF).cloned();
+        let reading = commit.as_ref().map(|commit| self.read_wish(mirror, commit)).transpose()?;
+        if let Some(config) = reading.as_ref().and_then(|reading| reading.config.clone()) {
+            self.last_config = Some(config);
+        }
+        let status_branch = self.last_config.as_ref().and_then(|config| config.publishing.branch.clone());
+        let status_commit = refs.branch(status_branch.as_deref().unwrap_or(&self.branch)).cloned();
+        let record_commit = refs.get(RECORD_REF).cloned().or_else(|| status_commit.clone());
+        let record = self.read_record(mirror, record_commit.as_ref())?;
+        let hold = self.hold(mirror, commit.as_ref(), observed.as_ref())?;
+        let sound = hold.is_none() && reading.as_ref().is_some_and(|reading| reading.is_sound());
+        let notices = notices(hold.clone(), reading.as_deref());
+        let desired = match &reading {
+            Some(reading) => desired(reading, &record, hold, self.last_config.clone()),
+            None => Desired::held(Hold::BranchGone, self.last_config.clone()),
+        };
+        let source = self.source(mirror, commit.as_ref(), observed.as_ref())?;
+        let edited = edited(mirror, record_commit.as_ref(), status_commit.as_ref())?;
+        let acknowledgements = self.read_acks(mirror, &refs)?;
+        let files_parsed = self.fleet_cache.files_parsed;
+        Ok(Tip {
+            refs,
+            commit,
+            status_commit,
+            source,
+            desired,
+            record,
+            acknowledgements,
+            notices,
+            sound,
+            edited,
+            files_parsed,
+        })
+    }
+
+    fn read_wish(&mut self, mirror: &Mirror, commit: &CommitId) -> Result<Arc<FleetReading>, RepoError> {
+        if let Some((known, reading)) = &self.reading
+            && known == commit
+        {
+            return Ok(Arc::clone(reading));
+        }
+        let keep = |path: &str| path != "status/" && !path.starts_with("status/");
+        let snapshot = mirror.snapshot(commit, &keep, self.wish_snapshot.as_ref())?.snapshot;
+        // The bot's own commits change nothing outside of status/, so they are no news.
+        let same = self.wish_snapshot.as_ref().is_some_and(|old| old.files == snapshot.files && old.refused == snapshot.refused);
+        let reading = match (same, self.reading.take()) {
+            (true, Some((_, reading))) => reading,
+            _ => Arc::new(read_fleet(&snapshot, &mut self.fleet_cache)),
+        };
+        self.wish_snapshot = Some(snapshot);
+        self.reading = Some((commit.clone(), Arc::clone(&reading)));
+        Ok(reading)
+    }
+
+    fn read_record(&mut self, mirror: &Mirror, commit: Option<&CommitId>) -> Result<Record, RepoError> {
+        let Some(commit) = commit else { return Ok(Record::default()) };
+        let keep = |path: &str| path == "status/" || path.starts_with("status/clustersets/");
+        let snapshot = mirror.snapshot(commit, &keep, self.status_snapshot.as_ref())?.snapshot;
+        let record = Record::parse(&snapshot, &mut self.record_cache);
+        self.status_snapshot = Some(snapshot);
+        Ok(record)
+    }
+
+    fn hold(
+        &self,
+        mirror: &Mirror,
+        commit: Option<&CommitId>,
+        observed: Option<&CommitId>,
+    ) -> Result<Option<Hold>, RepoError> {
+        let Some(tip) = commit else { return Ok(Some(Hold::BranchGone)) };
+        let Some(observed) = observed else { return Ok(None) };
+        let follows = mirror.descends(tip, observed)?;
+        Ok((!follows).then(|| Hold::HistoryRewritten { observed: observed.clone(), tip: tip.clone() }))
+    }
+
+    /// The last commit of people: the tip, unless everything since `observed` is below `status/`.
+    fn source(
+        &self,
+        mirror: &Mirror,
+        commit: Option<&CommitId>,
+        observed: Option<&CommitId>,
+    ) -> Result<Option<CommitId>, RepoError> {
+        let (Some(tip), Some(observed)) = (commit, observed) else { return Ok(commit.cloned()) };
+        if tip == observed || !mirror.descends(tip, observed)? {
+            return Ok(Some(tip.clone()));
+        }
+        let changed = mirror.changed_paths(Some(observed), tip)?;
+        let ours = changed.iter().all(|path| path.starts_with("status/"));
+        Ok(Some(if ours { observed.clone() } else { tip.clone() }))
+    }
+
+    fn read_acks(&mut self, mirror: &Mirror, refs: &RemoteRefs) -> Result<Acknowledgements, RepoError> {
+        let mut acks = Acknowledgements::default();
+        let mut kept = BTreeMap::new();
+        for (name, commit) in refs.iter() {
+            let Some(consumer) = name.strip_prefix(ACKS_PREFIX).and_then(|rest| rest.parse::<Name>().ok()) else { continue };
+            let read = match self.acks.remove(commit).or_else(|| kept.get(commit).cloned()) {
+                Some(read) => read,
+                None => draining_at(mirror, commit)?,
+            };
+            kept.insert(commit.clone(), read.clone());
+            acks.0.insert(consumer, read);
+        }
+        self.acks = kept;
+        Ok(acks)
+    }
+}
+
+/// Which clusters the index of a commit shows as draining, and since when. An index that can't be read acknowledges
+/// nothing.
+fn draining_at(mirror: &Mirror, commit: &CommitId) -> Result<BTreeMap<ClusterName, Timestamp>, RepoError> {
+    let keep = |path: &str| path == "status/" || path == INDEX_PATH;
+    // Anything may be pushed there; what is no commit of this repository acknowledges nothing.
+    let Ok(reading) = mirror.snapshot(commit, &keep, None) else { return Ok(BTreeMap::new()) };
+    let Some(file) = reading.snapshot.files.get(INDEX_PATH) else { return Ok(BTreeMap::new()) };
+    let Ok(index) = serde_json::from_slice::<ClusterIndex>(&file.content) else { return Ok(BTreeMap::new()) };
+    let draining = index.clusters.into_iter().filter(|entry| entry.state == ClusterState::Draining);
+    Ok(draining.map(|entry| (entry.name, entry.since)).collect())
+}
+
+fn edited(mirror: &Mirror, record: Option<&CommitId>, status: Option<&CommitId>) -> Result<Vec<String>, RepoError> {
+    match (record, status) {
+        (Some(record), Some(status)) if record != status && mirror.contains(record)? => {
+            let changed = mirror.changed_paths(Some(record), status)?;
+            Ok(changed.into_iter().filter(|path| path.starts_with("status/")).collect())
+        }
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// As many unreadable files as the board names.
+const UNREADABLE_MAX: usize = 20;
+
+fn notices(hold: Option<Hold>, reading: Option<&FleetReading>) -> Notices {
+    let errors = reading.into_iter().flat_map(|reading| reading.diagnostics.iter().filter(|d| d.is_error()));
+    let mut unreadable: BTreeMap<String, String> = BTreeMap::new();
+    for error in errors {
+        let line = error.span.map(|span| format!(" (line {})", span.line)).unwrap_or_default();
+        unreadable.entry(error.path.clone()).or_insert_with(|| format!("{}: {}{line}", error.rule, error.message));
+    }
+    Notices { hold, unreadable: unreadable.into_iter().take(UNREADABLE_MAX).collect() }
+}
