@@ -1,1 +1,7 @@
-//! tests
+//! What the tests share: a fleet repository in a temporary folder, a person who edits it, daemons that run on it, and a
+//! witness who judges every commit of its history by the promises.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+pub mod person;
+pub mod stage;
+pub mod witness;
