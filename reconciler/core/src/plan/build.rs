@@ -169,6 +169,11 @@ impl Ahead<'_> {
                 class: failure.class,
                 message: failure.message.clone(),
             }),
+            (_, None, None) if matches!(standing, Standing::Failed(_)) && self.view.cluster.status.ready_at.is_some() => {
+                let message = "its provider gave up on it".to_owned();
+                let class = crate::inventory::ErrorClass::Invalid;
+                building.waiting.push(Waiting::StepFailed { step: self.step, class, message });
+            }
             (_, None, None) => building.waiting.push(Waiting::Step(self.step)),
             (_, None, Some(_)) => {}
         }
