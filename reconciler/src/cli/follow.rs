@@ -70,3 +70,29 @@ impl Follow {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::testing::{self, TestRepo};
+
+    #[test]
+    fn what_the_bot_commits_is_read_and_its_next_commit_arrives() {
+        let repo = TestRepo::new();
+        let template = testing::template();
+        let named = testing::first_plan(&template, testing::built_at());
+        let built = testing::built(&template);
+        repo.commit(&testing::with_status(&template, &named));
+        let mut follow = Follow::open(repo.path().to_str().unwrap()).unwrap();
+        assert_eq!(follow.next().unwrap(), named);
+        repo.commit(&testing::with_status(&template, &built));
+        assert_eq!(follow.next().unwrap(), built);
+    }
+
+    #[test]
+    fn a_repository_without_a_commit_is_told_at_once() {
+        let repo = TestRepo::new();
+        let mut follow = Follow::open(repo.path().to_str().unwrap()).unwrap();
+        assert_eq!(follow.next().unwrap_err().exit, crate::cli::error::Exit::Unreadable);
+    }
+}

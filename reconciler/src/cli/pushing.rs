@@ -64,13 +64,38 @@ impl Target {
     }
 }
 
-/// The address of a clone's `origin`; a path is as seen from the clone.
+/// The address of a clone's `origin`; a path is as seen from the clone. A bare repository is meant itself, wherever it was
+/// once cloned from.
 fn origin(dir: &Path) -> Option<String> {
-    let output =
-        std::process::Command::new("git").arg("-C").arg(dir).args(["remote", "get-url", "origin"]).output().ok()?;
-    let url = String::from_utf8(output.stdout).ok().filter(|_| output.status.success())?.trim().to_owned();
+    if git(dir, &["rev-parse", "--is-bare-repository"])? == "true" {
+        return None;
+    }
+    let url = git(dir, &["remote", "get-url", "origin"])?;
     match is_url(&url) || Path::new(&url).is_absolute() {
         true => Some(url),
         false => dir.join(url).to_str().map(str::to_owned),
+    }
+}
+
+fn git(dir: &Path, args: &[&str]) -> Option<String> {
+    let output = std::process::Command::new("git").arg("-C").arg(dir).args(args).output().ok()?;
+    let said = String::from_utf8(output.stdout).ok().filter(|_| output.status.success())?;
+    Some(said.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::testing::TestRepo;
+
+    #[test]
+    fn a_clone_means_its_origin_and_a_bare_repository_means_itself() {
+        let first = TestRepo::new();
+        first.commit(&crate::cli::testing::template());
+        first.git(&["clone", "--quiet", "--bare", ".", "bare.git"]);
+        first.git(&["clone", "--quiet", "bare.git", "clone"]);
+        let bare = first.path().join("bare.git");
+        assert_eq!(origin(&bare), None);
+        assert_eq!(origin(&first.path().join("clone")).as_deref(), bare.to_str());
     }
 }

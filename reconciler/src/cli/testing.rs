@@ -1,5 +1,7 @@
 //! Fleets for the tests of the command line: the template, a record in which it is built, and variations of both.
 
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 
 use fleetwright_core::change::ChangeTable;
@@ -13,6 +15,7 @@ use fleetwright_core::record::Record;
 use fleetwright_core::snapshot::{BlobId, CommitId, Snapshot, SourceFile};
 use fleetwright_schema::status::{Cluster, ClusterState, ConditionStatus};
 use fleetwright_schema::units::{Duration, Timestamp};
+use tempfile::TempDir;
 
 use super::template::FILES;
 
@@ -133,4 +136,45 @@ pub fn with_status(snapshot: &Snapshot, record: &Record) -> Snapshot {
     let mut all = snapshot.clone();
     all.files.extend(self::snapshot(files).files);
     all
+}
+
+/// A repository in a temporary directory, without anything of the user's configuration.
+pub struct TestRepo(TempDir);
+
+impl TestRepo {
+    /// Without a commit.
+    pub fn new() -> Self {
+        let repo = Self(tempfile::tempdir().unwrap());
+        repo.git(&["init", "--quiet", "--initial-branch=main"]);
+        repo
+    }
+
+    /// Its directory.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Runs git in it.
+    pub fn git(&self, args: &[&str]) -> String {
+        let mut command = Command::new("git");
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("GIT_")) {
+            command.env_remove(name);
+        }
+        let identity = ["-c", "user.name=Ada", "-c", "user.email=ada@example.com"];
+        command.env("GIT_CONFIG_GLOBAL", "/dev/null").current_dir(self.path()).args(identity).args(args);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// Writes these files over those that are there, and commits them.
+    pub fn commit(&self, files: &Snapshot) {
+        for (path, file) in &files.files {
+            let path = self.path().join(&**path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, &file.content).unwrap();
+        }
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "--message", "change"]);
+    }
 }

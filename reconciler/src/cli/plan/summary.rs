@@ -294,10 +294,8 @@ impl Writer<'_> {
 
     fn action(&self, id: &SetId, changes: &[Difference]) -> SetAction {
         let recorded = self.sides.record.sets.get(id);
-        let known = recorded.is_some() || self.before.is_some_and(|before| before.sets.contains_key(id));
         match self.wish.sets.get(id) {
-            Some(_) if !known => SetAction::Create,
-            Some(_) if recorded.is_none() && self.before.is_none() => SetAction::Create,
+            Some(_) if recorded.is_none() => SetAction::Create,
             Some(_) if changes.is_empty() => SetAction::Continue,
             Some(_) => SetAction::Change,
             None if recorded.is_some_and(|set| set.spec.deletion_policy == DeletionPolicy::Delete) => SetAction::Remove,
@@ -338,7 +336,7 @@ impl Writer<'_> {
                 let Some(from) = before() else { return Vec::new() };
                 let table = ChangeTable::shipped();
                 let changes = table.classify(id.location.cloud, &to.update_strategy, &from.template, &to.template);
-                (from, changes)
+                return changes.iter().map(|change| unbuilt(difference(change))).chain(settings(&from, to)).collect();
             }
         };
         template.iter().map(difference).chain(settings(&from, to)).collect()
@@ -395,6 +393,11 @@ fn changed_paths(before: &Snapshot, after: &Snapshot) -> BTreeSet<String> {
 fn difference(change: &Change) -> Difference {
     let Change { field, from, to, class, why, .. } = change;
     Difference { field: field.clone(), from: from.clone(), to: to.clone(), class: Some(*class), why: why.clone() }
+}
+
+/// A change of a set of which nothing was taken up yet: there is no cluster that it could do anything to.
+fn unbuilt(difference: Difference) -> Difference {
+    Difference { class: None, why: "nothing is built yet".to_owned(), ..difference }
 }
 
 fn gravest(changes: &[Difference]) -> Option<Class> {

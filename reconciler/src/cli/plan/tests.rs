@@ -5,7 +5,7 @@ use fleetwright_schema::document::read;
 use super::sides::{Base, merged, newest};
 use super::summary::{SetAction, summarise};
 use super::*;
-use crate::cli::testing::{self, ORIGINAL};
+use crate::cli::testing::{self, ORIGINAL, TestRepo};
 
 const SET: &str = "clustersets/prod/azure/westeurope/ModelServing.yaml";
 
@@ -179,4 +179,33 @@ fn a_merge_takes_each_file_from_the_side_that_changed_it() {
     assert_eq!(both.files["fleet.yaml"], base.files["fleet.yaml"]);
     assert_eq!(both.files[SET], head.files[SET]);
     assert!(!both.files.contains_key("cluster-types/Training.yaml"));
+}
+
+#[test]
+fn a_branch_that_lags_behind_takes_nothing_back() {
+    let repo = TestRepo::new();
+    let template = testing::template();
+    repo.commit(&template);
+    repo.git(&["switch", "--quiet", "--create", "topic"]);
+    repo.commit(&testing::edited(&template, "cluster-types/Training.yaml", "team: training", "team: research"));
+    repo.git(&["switch", "--quiet", "main"]);
+    let grown = testing::edited(&template, SET, "count: 5", "count: 6");
+    repo.commit(&testing::with_status(&grown, &testing::built(&grown)));
+    let sides = Sides::read(repo.path(), Some("main"), Some("topic"), None).unwrap();
+    insta::assert_snapshot!(text_of(&sides));
+    assert_eq!(sides.now, "2026-11-20T08:12:00Z".parse().unwrap());
+}
+
+#[test]
+fn files_that_are_not_committed_are_planned() {
+    let repo = TestRepo::new();
+    let template = testing::template();
+    repo.commit(&testing::with_status(&template, &testing::built(&template)));
+    let edited = testing::edited(&template, SET, "count: 5", "count: 6");
+    std::fs::write(repo.path().join(SET), &edited.files[SET].content).unwrap();
+    for base in [None, Some("HEAD")] {
+        let plan = plan_of(&Sides::read(repo.path(), base, None, None).unwrap());
+        assert!(plan.working_tree);
+        assert_eq!((plan.sets.len(), plan.totals.create), (1, 1), "{base:?}");
+    }
 }
