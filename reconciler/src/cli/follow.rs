@@ -32,7 +32,7 @@ impl Follow {
                 // A message that nobody waits for any more is no loss.
                 let _ = sender.send(());
             }),
-            Status::Remote(_) => None,
+            Status::Remote { .. } => None,
         };
         Ok(Self { status, cache: RecordCache::new(), seen: None, news, _watch: watch })
     }

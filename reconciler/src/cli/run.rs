@@ -61,3 +61,24 @@ pub enum LogFormat {
     /// A JSON object a line
     Json,
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Only {
+        #[command(flatten)]
+        args: RunArgs,
+    }
+
+    #[test]
+    fn what_is_left_out_has_a_default() {
+        Only::command().debug_assert();
+        let Only { args } = Only::parse_from(["run", "--repo", "fleet.git"]);
+        assert_eq!((args.sim_seed, args.poll_interval.as_str(), args.log), (1, "30s", LogFormat::Auto));
+        assert!(Only::try_parse_from(["run", "--repo", "x", "--once", "--until-settled"]).is_err());
+    }
+}

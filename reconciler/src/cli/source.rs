@@ -102,16 +102,23 @@ pub enum Status {
     /// A directory on this machine.
     Local(PathBuf),
     /// A remote, through a clone in the cache directory.
-    Remote(Box<Mirror>),
+    Remote {
+        /// The clone.
+        mirror: Box<Mirror>,
+        /// The branch that the remote's `HEAD` names.
+        branch: String,
+    },
 }
 
 impl Status {
     /// Opens what `-C` names.
     pub fn open(place: &str) -> Result<Self, CliError> {
-        match is_url(place) {
-            false => Ok(Self::Local(PathBuf::from(place))),
-            true => Ok(Self::Remote(Box::new(cached_mirror(&Remote::parse(place)?)?))),
+        if !is_url(place) {
+            return Ok(Self::Local(PathBuf::from(place)));
         }
+        let mirror = cached_mirror(&Remote::parse(place)?)?;
+        let branch = default_branch(&mirror)?;
+        Ok(Self::Remote { mirror: Box::new(mirror), branch })
     }
 
     /// The tip, after a fetch where there is something to fetch from.
@@ -120,11 +127,10 @@ impl Status {
             Self::Local(dir) => Clone::open(dir)?.commit("HEAD").map_err(|error| {
                 error.hint("the repository has no commit yet, or another branch is meant: check one out")
             }),
-            Self::Remote(mirror) => {
-                let branch = default_branch(mirror)?;
+            Self::Remote { mirror, branch } => {
                 let refs = mirror.fetch()?;
                 let gone = || CliError::unreadable(format!("the remote has no branch {branch}"));
-                refs.branch(&branch).cloned().ok_or_else(gone)
+                refs.branch(branch).cloned().ok_or_else(gone)
             }
         }
     }
@@ -133,7 +139,7 @@ impl Status {
     pub fn record(&self, commit: &CommitId, cache: &mut RecordCache) -> Result<Record, CliError> {
         let snapshot = match self {
             Self::Local(dir) => Clone::open(dir)?.read(commit, &only_status)?,
-            Self::Remote(mirror) => mirror.snapshot(commit, &only_status, None)?.snapshot,
+            Self::Remote { mirror, .. } => mirror.snapshot(commit, &only_status, None)?.snapshot,
         };
         Ok(Record::parse(&snapshot, cache))
     }

@@ -13,6 +13,7 @@ mod text;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
+use fleetwright_schema::diagnostic::Diagnostic;
 use fleetwright_schema::units::Timestamp;
 
 use super::error::{CliError, Exit};
@@ -79,11 +80,23 @@ pub fn run(args: &Args, out: &mut Out) -> Result<Exit, CliError> {
             Ok(Exit::Sound)
         }
         Err(diagnostics) => {
-            let format = if args.output == Format::Json { validate::Format::Json } else { validate::Format::Text };
-            out.print(&validate::rendered(&diagnostics, format, out.color))?;
+            out.print(&refusal(&diagnostics, args.output, out.color))?;
             out.note(&validate::summary(&diagnostics, validate::documents(&sides.head)));
             out.note("nothing is planned while there are errors");
             Ok(Exit::Problems)
+        }
+    }
+}
+
+/// The errors of a head that can't be planned, in what comes nearest to the format.
+fn refusal(diagnostics: &[Diagnostic], format: Format, color: bool) -> String {
+    match format {
+        Format::Text => validate::rendered(diagnostics, validate::Format::Text, color),
+        Format::Json => validate::rendered(diagnostics, validate::Format::Json, false),
+        Format::Markdown => {
+            // No line of it can end the fence: source lines have their number before them.
+            let text = validate::rendered(diagnostics, validate::Format::Text, false);
+            format!("## Fleetwright plan\n\nNothing is planned while there are errors.\n\n~~~~~~text\n{text}~~~~~~\n")
         }
     }
 }

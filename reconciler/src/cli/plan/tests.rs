@@ -167,7 +167,10 @@ fn a_comment_is_never_longer_than_a_host_takes() {
 #[test]
 fn errors_are_told_instead_of_a_plan() {
     let broken = testing::edited(&testing::template(), SET, "count: 5", "count: five");
-    assert!(summarise(&against_template(broken)).is_err());
+    let diagnostics = summarise(&against_template(broken)).unwrap_err();
+    let comment = refusal(&diagnostics, Format::Markdown, false);
+    assert!(comment.contains("clustersets/prod/azure/westeurope/ModelServing.yaml:8"), "{comment}");
+    assert!(serde_json::from_str::<serde_json::Value>(&refusal(&diagnostics, Format::Json, true)).is_ok());
 }
 
 #[test]
