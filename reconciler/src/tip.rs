@@ -93,11 +93,11 @@ impl TipReader {
         let record = self.read_record(mirror, record_commit.as_ref())?;
         let hold = self.hold(mirror, commit.as_ref(), observed.as_ref())?;
         let sound = hold.is_none() && reading.as_ref().is_some_and(|reading| reading.is_sound());
-        let notices = notices(hold.clone(), reading.as_deref());
         let desired = match &reading {
             Some(reading) => desired(reading, &record, hold, self.last_config.clone()),
             None => Desired::held(Hold::BranchGone, self.last_config.clone()),
         };
+        let notices = notices(desired.hold.clone(), reading.as_deref());
         let source = self.source(mirror, commit.as_ref(), observed.as_ref())?;
         let edited = edited(mirror, record_commit.as_ref(), status_commit.as_ref())?;
         let acknowledgements = self.read_acks(mirror, &refs)?;

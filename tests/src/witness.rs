@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fleetwright_schema::status::{ClusterSetStatus, ClusterState};
+use fleetwright_schema::status::{ClusterSetStatus, ClusterState, RetirementReason};
 use git2::Oid;
 
 use crate::person::Person;
@@ -18,6 +18,8 @@ pub struct Sight {
     pub surge: u32,
     /// The states of its clusters by name.
     pub states: BTreeMap<String, ClusterState>,
+    /// Whether a cluster was lost, and not by our doing.
+    pub lost: bool,
 }
 
 impl Sight {
@@ -60,7 +62,10 @@ pub fn sights(person: &Person, set: &str) -> Vec<Sight> {
         last = text;
         let states = status.clusters.iter().map(|c| (c.metadata.name.to_string(), c.status.state)).collect();
         let surge = status.spec.update_strategy.cluster_rotation.max_surge;
-        sights.push(Sight { commit, count: status.spec.count, surge, states });
+        let lost = status.clusters.iter().any(|cluster| {
+            cluster.status.retirement.as_ref().is_some_and(|retirement| retirement.reason == RetirementReason::Lost)
+        });
+        sights.push(Sight { commit, count: status.spec.count, surge, states, lost });
     }
     sights
 }
@@ -81,7 +86,7 @@ fn judge_set(set: &str, sights: &[Sight]) {
     let mut before: Option<&Sight> = None;
     for sight in sights {
         let grew = before.is_some_and(|before| sight.count > before.count);
-        if grew {
+        if grew || sight.lost {
             reached = false;
         }
         if sight.serving() >= sight.count {
