@@ -15,7 +15,8 @@ use fleetwright_core::inventory::{Inventory, Listing, Place, Reading, UnknownRea
 use fleetwright_core::memory::Memory;
 use fleetwright_core::plan::{Inputs, Plan, plan};
 use fleetwright_core::publication::Notices;
-use fleetwright_core::record::place_of;
+use fleetwright_core::record::{Record, place_of};
+use fleetwright_core::waiting::{Ends, Waiting};
 use fleetwright_repo::{Mirror, RepoError};
 use fleetwright_schema::documents::Publishing;
 use fleetwright_schema::units::{Duration, Timestamp};
@@ -53,6 +54,8 @@ pub struct Options {
     pub until_settled: bool,
     /// Plan and tell, but publish and do nothing.
     pub dry_run: bool,
+    /// The end once a published record is as wanted.
+    pub until: Option<fn(&Record) -> bool>,
 }
 
 /// Why a daemon ended.
@@ -116,6 +119,7 @@ pub struct Daemon {
     told: Option<Notices>,
     publications: u32,
     stopping: bool,
+    waits: Vec<String>,
 }
 
 /// The parts that a daemon is made of.
@@ -163,7 +167,25 @@ impl Daemon {
             told: None,
             publications: 0,
             stopping: false,
+            waits: Vec::new(),
         }
+    }
+
+    /// What the bot last wrote, as this daemon last read it.
+    pub fn record(&self) -> Option<&Record> {
+        self.tip.as_ref().map(|tip| &tip.record)
+    }
+
+    /// What the last plan waits people for, a line each.
+    pub fn waits(&self) -> Vec<String> {
+        self.waits.clone()
+    }
+
+    /// Replaces how it runs; what it knows stays.
+    pub fn set_options(&mut self, options: Options) {
+        self.options = options;
+        self.poll_at = Instant::now();
+        self.stopping = false;
     }
 
     /// Runs until there is a reason to end.
@@ -205,6 +227,10 @@ impl Daemon {
             self.tip = Some(tip);
             return Ok(Some(Ended::Once));
         }
+        if self.options.until.is_some_and(|until| until(&tip.record)) {
+            self.tip = Some(tip);
+            return Ok(Some(Ended::Once));
+        }
         let wanting = self.wants_publishing(&tip, checked.plan());
         let batch_open = self.batch_ends(&tip).is_none_or(|end| end <= self.clock.now());
         if wanting && batch_open && self.may_publish() {
@@ -214,6 +240,9 @@ impl Daemon {
         let plan = checked.into_plan();
         let acted = self.hand_out(&plan);
         let ended = self.ended(&plan, wanting, acted, &tip);
+        if ended == Some(Ended::Stuck) {
+            self.waits = waits(&plan, &tip.notices);
+        }
         if self.options.once {
             self.await_hands();
         }
@@ -484,7 +513,8 @@ impl Daemon {
 
     /// Waits until every call has come back: where time stands still while there is work.
     fn await_hands(&mut self) {
-        while !self.stopping && (!self.memory.in_flight.is_empty() || self.rounds.values().any(|rounds| rounds.reading)) {
+        while !self.stopping && (!self.memory.in_flight.is_empty() || self.rounds.values().any(|rounds| rounds.reading))
+        {
             match self.news.recv_timeout(RealDuration::from_secs(60)) {
                 Ok(news) => self.hear(news),
                 Err(_) => return,
@@ -495,9 +525,11 @@ impl Daemon {
     /// Sleeps until something may be different: news, a time of the plan, a place to be read, the remote to be asked.
     fn sleep(&mut self, wake: Option<Timestamp>, calm: bool) {
         let now = self.clock.now();
-        let readings = self.rounds.iter().filter(|(_, rounds)| !rounds.reading).filter_map(|(place, rounds)| {
-            next_reading(rounds, self.attention.contains(place), self.clock.jumps())
-        });
+        let readings = self
+            .rounds
+            .iter()
+            .filter(|(_, rounds)| !rounds.reading)
+            .filter_map(|(place, rounds)| next_reading(rounds, self.attention.contains(place), self.clock.jumps()));
         let next = readings.chain(wake).min();
         if self.clock.jumps() && !calm && self.memory.in_flight.is_empty() {
             return self.jump(next, now);
@@ -550,6 +582,19 @@ fn refs_after(tip: &Tip, moved: &[(String, fleetwright_core::snapshot::CommitId)
 
 fn earliest(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
     a.into_iter().chain(b).min()
+}
+
+fn waits(plan: &Plan, notices: &Notices) -> Vec<String> {
+    let mut lines: Vec<String> =
+        notices.unreadable.iter().map(|(path, why)| format!("{path} can't be read: {why}")).collect();
+    for (id, report) in &plan.reports {
+        lines.extend(report.waiting.iter().map(|waiting| format!("{id}: {}", waiting.sentence())));
+        let people = |waiting: &&Waiting| waiting.ends() == Ends::Person;
+        for (name, all) in &report.clusters {
+            lines.extend(all.iter().filter(people).map(|waiting| format!("{name}: {}", waiting.sentence())));
+        }
+    }
+    lines
 }
 
 fn remote_backoff(failures: u32) -> RealDuration {

@@ -126,7 +126,10 @@ impl TipReader {
         let keep = |path: &str| path != "status/" && !path.starts_with("status/");
         let snapshot = mirror.snapshot(commit, &keep, self.wish_snapshot.as_ref())?.snapshot;
         // The bot's own commits change nothing outside of status/, so they are no news.
-        let same = self.wish_snapshot.as_ref().is_some_and(|old| old.files == snapshot.files && old.refused == snapshot.refused);
+        let same = self
+            .wish_snapshot
+            .as_ref()
+            .is_some_and(|old| old.files == snapshot.files && old.refused == snapshot.refused);
         let reading = match (same, self.reading.take()) {
             (true, Some((_, reading))) => reading,
             _ => Arc::new(read_fleet(&snapshot, &mut self.fleet_cache)),
@@ -177,7 +180,9 @@ impl TipReader {
         let mut acks = Acknowledgements::default();
         let mut kept = BTreeMap::new();
         for (name, commit) in refs.iter() {
-            let Some(consumer) = name.strip_prefix(ACKS_PREFIX).and_then(|rest| rest.parse::<Name>().ok()) else { continue };
+            let Some(consumer) = name.strip_prefix(ACKS_PREFIX).and_then(|rest| rest.parse::<Name>().ok()) else {
+                continue;
+            };
             let read = match self.acks.remove(commit).or_else(|| kept.get(commit).cloned()) {
                 Some(read) => read,
                 None => draining_at(mirror, commit)?,

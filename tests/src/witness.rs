@@ -74,7 +74,8 @@ pub fn sights(person: &Person, set: &str) -> Vec<Sight> {
 /// clusters were lost), alive never rises above `count` + surge (unless `count` fell), and every bot commit changes
 /// something below `status/` and nothing else.
 pub fn judge(person: &Person) {
-    let all: BTreeSet<String> = person.history().iter().flat_map(|commit| statuses(person, *commit).into_keys()).collect();
+    let all: BTreeSet<String> =
+        person.history().iter().flat_map(|commit| statuses(person, *commit).into_keys()).collect();
     for set in &all {
         judge_set(set, &sights(person, set));
     }

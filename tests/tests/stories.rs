@@ -6,7 +6,7 @@ use fleetwright::daemon::Ended;
 use fleetwright_core::inventory::{ErrorClass, Step};
 use fleetwright_core::record::Record;
 use fleetwright_schema::names::SetId;
-use fleetwright_schema::status::{ClusterState, ClusterSetStatus, RetirementReason};
+use fleetwright_schema::status::{ClusterSetStatus, ClusterState, RetirementReason};
 use fleetwright_schema::units::{Duration, Timestamp};
 use fleetwright_simulator::{Fault, Scope, Target, Verb};
 use fleetwright_tests::stage::{FLEET, SET, Stage, cluster_set, path_of};
@@ -201,7 +201,9 @@ fn a_second_change_in_mid_rotation_is_taken_up_from_what_stands() {
     let stage = Stage::with_set(OLD);
     settled(&stage);
     stage.edit(NEW);
-    stage.run_until(|record, _| set_of(record).tombstones.len() == 2 && count(set_of(record), ClusterState::Creating) == 1);
+    stage.run_until(|record, _| {
+        set_of(record).tombstones.len() == 2 && count(set_of(record), ClusterState::Creating) == 1
+    });
     stage.edit("count: 5\nkubernetesVersion: \"1.35\"");
     settled(&stage);
     let status = stage.status();
@@ -421,7 +423,8 @@ fn a_doubled_network_is_settled_before_anything_uses_it() {
     let set = "prod/aws/us-east-1/ModelServing";
     let stage = Stage::new(&[("fleet.yaml", FLEET), (&path_of(set), &cluster_set(set, "count: 2"))]);
     let from = fleetwright::clock::machine_time();
-    let stale = Fault::StaleReads { scope: Scope::default(), lag: Duration::from_minutes(3), from, until: from.plus(hours(1)) };
+    let stale =
+        Fault::StaleReads { scope: Scope::default(), lag: Duration::from_minutes(3), from, until: from.plus(hours(1)) };
     stage.world().inject(stale).unwrap();
     settled(&stage);
     let made = stage.world().history().unwrap();
@@ -503,10 +506,9 @@ fn edits_below_status_are_reported_and_rewritten_and_not_believed() {
     settled(&stage);
     let path = format!("status/clustersets/{SET}.yaml");
     let good = stage.person.files(stage.person.tip().unwrap(), &path)[&path].clone();
-    stage.person.commit("tamper", &[
-        (&path, Some(&good.replace("READY", "DELETING"))),
-        ("status/stray.txt", Some("hello")),
-    ]);
+    stage
+        .person
+        .commit("tamper", &[(&path, Some(&good.replace("READY", "DELETING"))), ("status/stray.txt", Some("hello"))]);
     settled(&stage);
     let tip = stage.person.tip().unwrap();
     assert_eq!(stage.person.files(tip, &path)[&path], good);
@@ -605,7 +607,10 @@ const CONSUMER: &str = "  consumers:\n    - { name: gateway, grace: 4h }\n";
 #[test]
 fn a_drain_waits_for_its_consumers_to_read_of_it() {
     let fleet = format!("{FLEET}{CONSUMER}");
-    let stage = Stage::new(&[("fleet.yaml", &fleet), (&path_of(SET), &cluster_set(SET, "count: 1\nkubernetesVersion: \"1.33\""))]);
+    let stage = Stage::new(&[
+        ("fleet.yaml", &fleet),
+        (&path_of(SET), &cluster_set(SET, "count: 1\nkubernetesVersion: \"1.33\"")),
+    ]);
     settled(&stage);
     stage.edit("count: 1\nkubernetesVersion: \"1.34\"");
     stage.run_until(|record, _| count(set_of(record), ClusterState::Draining) == 1);
@@ -617,14 +622,20 @@ fn a_drain_waits_for_its_consumers_to_read_of_it() {
     let since = drains(&stage).unwrap().at;
     let status = stage.status();
     assert_eq!(ordinals(&status), [2]);
-    assert!(since < status.clusters[0].status.ready_at.unwrap().plus(hours(4)), "it did not wait for the grace to pass");
+    assert!(
+        since < status.clusters[0].status.ready_at.unwrap().plus(hours(4)),
+        "it did not wait for the grace to pass"
+    );
     stage.nothing_to_do();
 }
 
 #[test]
 fn a_consumer_that_never_reads_is_waited_for_until_its_grace_has_passed() {
     let fleet = format!("{FLEET}{CONSUMER}");
-    let stage = Stage::new(&[("fleet.yaml", &fleet), (&path_of(SET), &cluster_set(SET, "count: 1\nkubernetesVersion: \"1.33\""))]);
+    let stage = Stage::new(&[
+        ("fleet.yaml", &fleet),
+        (&path_of(SET), &cluster_set(SET, "count: 1\nkubernetesVersion: \"1.33\"")),
+    ]);
     settled(&stage);
     stage.edit("count: 1\nkubernetesVersion: \"1.34\"");
     let overdue = |set: &ClusterSetStatus| {

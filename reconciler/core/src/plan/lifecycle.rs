@@ -72,7 +72,14 @@ impl Draft {
 
 impl Turns<'_, '_> {
     /// Takes the turn of one cluster. `started` is a change of state that the set has decided on.
-    pub fn live(&self, view: &View<'_>, intent: Intent, started: Option<Cluster>, why: Vec<Waiting>, wake: &mut Wake) -> Life {
+    pub fn live(
+        &self,
+        view: &View<'_>,
+        intent: Intent,
+        started: Option<Cluster>,
+        why: Vec<Waiting>,
+        wake: &mut Wake,
+    ) -> Life {
         if !self.gates.actions || view.paused {
             return self.untouched(view, vec![Waiting::Paused]);
         }
@@ -324,14 +331,24 @@ impl Turns<'_, '_> {
 
     fn finish(&self, view: &View<'_>, mut draft: Draft) -> Life {
         if draft.gone {
-            return Life { next: None, tombstone: Some(self.tombstone(view)), actions: Vec::new(), waiting: Vec::new() };
+            return Life {
+                next: None,
+                tombstone: Some(self.tombstone(view)),
+                actions: Vec::new(),
+                waiting: Vec::new(),
+            };
         }
         // One action at a time on a cluster's readings: what is under way makes them old.
         if draft.moved || view.in_flight {
             draft.actions.clear();
         }
         draft.cluster.status.conditions = self.conditions(view, &draft);
-        Life { next: Some(share(view.cluster, draft.cluster)), tombstone: None, actions: draft.actions, waiting: draft.waiting }
+        Life {
+            next: Some(share(view.cluster, draft.cluster)),
+            tombstone: None,
+            actions: draft.actions,
+            waiting: draft.waiting,
+        }
     }
 
     fn conditions(&self, view: &View<'_>, draft: &Draft) -> Vec<Condition> {
@@ -343,7 +360,11 @@ impl Turns<'_, '_> {
         };
         let mut conditions = vec![condition("Ready", ready.0, ready.1, String::new(), before, self.inputs.now)];
         conditions.extend(draft.steps.iter().cloned());
-        for waiting in draft.waiting.iter().filter(|w| !w.is_fleeting() && !matches!(w, Waiting::StepFailed { .. } if !draft.steps.is_empty())) {
+        for waiting in draft
+            .waiting
+            .iter()
+            .filter(|w| !w.is_fleeting() && !matches!(w, Waiting::StepFailed { .. } if !draft.steps.is_empty()))
+        {
             let next = waiting.condition(before, self.inputs.now);
             if !conditions.iter().any(|condition| condition.r#type == next.r#type) {
                 conditions.push(next);
@@ -402,5 +423,6 @@ fn note_facts(seen: Seen<'_>, draft: &mut Draft) {
     let network = seen.step(Step::Network).next().map(|resource| resource.id.to_string());
     status.network = NetworkStatus { cidr: status.network.cidr.take(), id: network };
     status.node_pools = seen.step(Step::NodePools).flat_map(|resource| resource.node_pools.clone()).collect();
-    status.infra_services = seen.step(Step::InfraServices).flat_map(|resource| resource.infra_services.clone()).collect();
+    status.infra_services =
+        seen.step(Step::InfraServices).flat_map(|resource| resource.infra_services.clone()).collect();
 }
