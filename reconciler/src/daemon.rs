@@ -19,6 +19,7 @@ use fleetwright_core::record::{Record, place_of};
 use fleetwright_core::waiting::{Ends, Waiting};
 use fleetwright_repo::{Mirror, RepoError};
 use fleetwright_schema::documents::Publishing;
+use fleetwright_schema::status::ClusterSetStatus;
 use fleetwright_schema::units::{Duration, Timestamp};
 use fleetwright_simulator::World;
 
@@ -38,6 +39,8 @@ const QUIET_INTERVAL: Duration = Duration::from_minutes(5);
 const AFTER_ACTION: Duration = Duration::from_seconds(2);
 /// The longest pause after a remote that does not answer.
 const REMOTE_BACKOFF_MAX: RealDuration = RealDuration::from_secs(300);
+/// How long details of steps are collected for one commit.
+const DETAILS_WINDOW: Duration = Duration::from_minutes(1);
 /// Objects are packed after so many publications.
 const MAINTENANCE_EVERY: u32 = 200;
 
@@ -232,7 +235,8 @@ impl Daemon {
             return Ok(Some(Ended::Once));
         }
         let wanting = self.wants_publishing(&tip, checked.plan());
-        let batch_open = self.batch_ends(&tip).is_none_or(|end| end <= self.clock.now());
+        let batch_ends = self.batch_ends(&tip, checked.plan());
+        let batch_open = batch_ends.is_none_or(|end| end <= self.clock.now());
         if wanting && batch_open && self.may_publish() {
             self.publish(tip, checked)?;
             return Ok(None);
@@ -248,7 +252,7 @@ impl Daemon {
         }
         let mut wake = plan.wake_at;
         if wanting {
-            wake = earliest(wake, self.batch_ends(&tip));
+            wake = earliest(wake, batch_ends);
         }
         let calm = !wanting && !acted && (plan.is_settled() || plan.is_stuck());
         self.tip = Some(tip);
@@ -300,9 +304,12 @@ impl Daemon {
         self.declined_until.is_none_or(|until| until <= Instant::now())
     }
 
-    fn batch_ends(&self, tip: &Tip) -> Option<Timestamp> {
-        let window = tip.desired.config.as_ref().map_or_else(Publishing::default, |config| config.publishing.clone());
-        Some(self.published_at?.plus(window.batch_window))
+    /// When the next commit may be made. What consumers act on goes out soon; how steps get on is collected for longer.
+    fn batch_ends(&self, tip: &Tip, plan: &Plan) -> Option<Timestamp> {
+        let config = tip.desired.config.as_ref();
+        let window = config.map_or_else(|| Publishing::default().batch_window, |config| config.publishing.batch_window);
+        let window = if changes_state(&tip.record, &plan.record) { window } else { window.max(DETAILS_WINDOW) };
+        Some(self.published_at?.plus(window))
     }
 
     fn publish(&mut self, tip: Tip, checked: CheckedPlan) -> Result<(), DaemonError> {
@@ -595,6 +602,20 @@ fn waits(plan: &Plan, notices: &Notices) -> Vec<String> {
         }
     }
     lines
+}
+
+/// Whether a cluster comes, goes or changes its state, or a set takes up another wish.
+fn changes_state(old: &Record, new: &Record) -> bool {
+    new.sets.len() != old.sets.len()
+        || new.sets.iter().any(|(id, set)| {
+            let Some(before) = old.sets.get(id).filter(|before| !Arc::ptr_eq(before, set)) else {
+                return !old.sets.contains_key(id);
+            };
+            let states = |set: &ClusterSetStatus| -> Vec<_> {
+                set.clusters.iter().map(|c| (c.metadata.ordinal, c.status.state, c.status.retirement.clone())).collect()
+            };
+            before.spec != set.spec || states(before) != states(set)
+        })
 }
 
 fn remote_backoff(failures: u32) -> RealDuration {

@@ -16,6 +16,8 @@ use fleetwright_schema::names::{ClusterName, Name};
 use fleetwright_schema::status::{ClusterIndex, ClusterState};
 use fleetwright_schema::units::Timestamp;
 
+use crate::publisher::EMAIL;
+
 /// The last bot commit: its `status/` is the record, whatever people did to the branch since.
 pub const RECORD_REF: &str = "refs/fleetwright/record";
 /// The last commit of people that was fully taken up.
@@ -88,7 +90,7 @@ impl TipReader {
         let status_commit = refs.branch(status_branch.as_deref().unwrap_or(&self.branch)).cloned();
         let record_commit = match refs.get(RECORD_REF) {
             Some(record) => Some(record.clone()),
-            None => last_of_the_bot(mirror, status_commit.as_ref())?,
+            None => last_commit(mirror, status_commit.as_ref(), |author| author == EMAIL)?,
         };
         let record = self.read_record(mirror, record_commit.as_ref())?;
         let hold = self.hold(mirror, commit.as_ref(), observed.as_ref())?;
@@ -156,8 +158,12 @@ impl TipReader {
     ) -> Result<Option<Hold>, RepoError> {
         let Some(tip) = commit else { return Ok(Some(Hold::BranchGone)) };
         let Some(observed) = observed else { return Ok(None) };
-        let follows = mirror.descends(tip, observed)?;
-        Ok((!follows).then(|| Hold::HistoryRewritten { observed: observed.clone(), tip: tip.clone() }))
+        if mirror.descends(tip, observed)? {
+            return Ok(None);
+        }
+        // The last commit of people, because the bot's own commit would change what it writes with each commit.
+        let tip = last_commit(mirror, Some(tip), |author| author != EMAIL)?.unwrap_or_else(|| tip.clone());
+        Ok(Some(Hold::HistoryRewritten { observed: observed.clone(), tip }))
     }
 
     /// The last commit of people: the tip, unless everything since `observed` is below `status/`.
@@ -169,7 +175,7 @@ impl TipReader {
     ) -> Result<Option<CommitId>, RepoError> {
         let (Some(tip), Some(observed)) = (commit, observed) else { return Ok(commit.cloned()) };
         if tip == observed || !mirror.descends(tip, observed)? {
-            return Ok(Some(tip.clone()));
+            return last_commit(mirror, Some(tip), |author| author != EMAIL);
         }
         let changed = mirror.changed_paths(Some(observed), tip)?;
         let ours = changed.iter().all(|path| path.starts_with("status/"));
@@ -195,16 +201,21 @@ impl TipReader {
     }
 }
 
-/// As many commits are searched for the bot's last one, where its ref is lost.
+/// As many commits are searched for the last one of the bot, or of people.
 const SEARCHED_MAX: usize = 10_000;
 
-/// Without its ref the record is the bot's last commit on the branch: people's edits since are not believed.
-fn last_of_the_bot(mirror: &Mirror, tip: Option<&CommitId>) -> Result<Option<CommitId>, RepoError> {
+/// The last commit whose author's address is as wanted. Without its ref the record is the bot's last commit on the
+/// branch: people's edits since are not believed.
+fn last_commit(
+    mirror: &Mirror,
+    tip: Option<&CommitId>,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<Option<CommitId>, RepoError> {
     let mut next = tip.cloned();
     for _ in 0..SEARCHED_MAX {
         let Some(commit) = next else { return Ok(None) };
         let info = mirror.commit_info(&commit)?;
-        if info.author_email == crate::publisher::EMAIL {
+        if wanted(&info.author_email) {
             return Ok(Some(commit));
         }
         next = info.parents.first().cloned();
