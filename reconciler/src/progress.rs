@@ -66,7 +66,7 @@ impl Events for Bars {
             Event::Violation(violation) => self.bar.println(format!("refused by the check: {violation}")),
             Event::ReadFailed { place, error } => self.bar.println(format!("{place} not read: {error}")),
             Event::Finished { action, result: Err(error), .. } => self.bar.println(format!("{action}: {error}")),
-            Event::Trouble(what) => self.bar.println(what.to_owned()),
+            Event::Trouble(what) => self.bar.println(what),
             Event::Tip { .. } | Event::Started { .. } | Event::Finished { .. } => {}
         }
     }

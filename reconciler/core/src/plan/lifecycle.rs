@@ -61,7 +61,7 @@ struct Draft {
 }
 
 impl Draft {
-    fn to_state(&mut self, state: ClusterState, turns: &Turns<'_, '_>) {
+    fn enter(&mut self, state: ClusterState, turns: &Turns<'_, '_>) {
         self.cluster.status.state = state;
         self.cluster.status.since = turns.inputs.now;
         self.moved = true;
@@ -145,10 +145,11 @@ impl Turns<'_, '_> {
         }
         match (view.state(), intent) {
             (ClusterState::Pending | ClusterState::Creating, Intent::Keep) => self.create(view, seen, draft, wake),
-            (ClusterState::Pending | ClusterState::Creating, Intent::Retire(reason)) => match self.gates.retire {
-                true => self.to_deleting(view, reason, draft),
-                false => {}
-            },
+            (ClusterState::Pending | ClusterState::Creating, Intent::Retire(reason)) => {
+                if self.gates.retire {
+                    self.to_deleting(view, reason, draft);
+                }
+            }
             (ClusterState::Ready, _) => self.serve(view, seen, draft, wake),
             (ClusterState::Updating, _) => self.update(view, seen, intent, draft, wake),
             (ClusterState::Draining | ClusterState::Drained, Intent::Keep) => self.restore(view, seen, draft, wake),
@@ -181,12 +182,12 @@ impl Turns<'_, '_> {
         let prints = self.fingerprints(view);
         if seen.is_complete(&prints) {
             note_facts(seen, draft);
-            draft.to_state(ClusterState::Ready, self);
+            draft.enter(ClusterState::Ready, self);
             draft.cluster.status.ready_at = draft.cluster.status.ready_at.or(Some(self.inputs.now));
             return;
         }
         if view.state() == ClusterState::Pending && !seen.resources.is_empty() {
-            draft.to_state(ClusterState::Creating, self);
+            draft.enter(ClusterState::Creating, self);
         }
         self.bring(view, seen, &prints, draft, wake);
     }
@@ -218,7 +219,7 @@ impl Turns<'_, '_> {
         let broken = build::build(self.inputs, self.id, view, seen, &prints, &mut Wake::default());
         let mendable = !broken.actions.is_empty() && seen.control_plane_serves();
         if mendable && self.gates.fill {
-            return draft.to_state(ClusterState::Updating, self);
+            return draft.enter(ClusterState::Updating, self);
         }
         if seen.control_plane().is_none() {
             let absent = self.inputs.memory.absent_since.get(&view.cluster.metadata.name);
@@ -234,7 +235,7 @@ impl Turns<'_, '_> {
         let prints = self.fingerprints(view);
         if seen.is_complete(&prints) {
             note_facts(seen, draft);
-            return draft.to_state(ClusterState::Ready, self);
+            return draft.enter(ClusterState::Ready, self);
         }
         if seen.control_plane().is_some() {
             self.bring(view, seen, &prints, draft, wake);
@@ -252,7 +253,7 @@ impl Turns<'_, '_> {
         let complete = seen.is_complete(&self.fingerprints(view));
         let state = if complete { ClusterState::Ready } else { ClusterState::Updating };
         if seen.control_plane_serves() {
-            draft.to_state(state, self);
+            draft.enter(state, self);
             draft.cluster.status.retirement = None;
         }
     }
@@ -268,7 +269,7 @@ impl Turns<'_, '_> {
                 draft.moved = true;
             }
             Turn::Empty(retirement) => {
-                draft.to_state(ClusterState::Drained, self);
+                draft.enter(ClusterState::Drained, self);
                 draft.cluster.status.retirement = Some(retirement);
             }
             Turn::Act(actions, waiting) => {
@@ -310,7 +311,7 @@ impl Turns<'_, '_> {
             evidence: None,
             without_acknowledgement: Vec::new(),
         });
-        draft.to_state(ClusterState::Deleting, self);
+        draft.enter(ClusterState::Deleting, self);
         draft.cluster.status.retirement = Some(Retirement { reason, ..retirement });
     }
 
