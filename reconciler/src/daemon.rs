@@ -24,7 +24,7 @@ use fleetwright_schema::units::{Duration, Timestamp};
 use fleetwright_simulator::World;
 
 use crate::assembly::has_real_account;
-use crate::clock::Clock;
+use crate::clock::{Clock, machine_time};
 use crate::events::{Event, Events};
 use crate::hands::{Hands, News};
 use crate::publisher::{Publication, PublishError, publish};
@@ -322,7 +322,8 @@ impl Daemon {
             record: &checked.plan().record,
             notices: &tip.notices,
             observes: tip.sound,
-            now,
+            // A commit is dated by the machine, also where the fleet's time is simulated: git orders by it.
+            committed_at: machine_time(),
         };
         match publish(&self.mirror, &tip, &publication) {
             Ok(published) => {
@@ -367,10 +368,13 @@ impl Daemon {
 
     fn maintain(&mut self) {
         self.publications += 1;
-        if self.publications.is_multiple_of(MAINTENANCE_EVERY)
-            && let Err(error) = self.mirror.maintain()
-        {
-            self.events.event(Event::Trouble(&error.to_string()));
+        if self.publications.is_multiple_of(MAINTENANCE_EVERY) {
+            let maintenance = self.mirror.maintenance();
+            std::thread::spawn(move || {
+                if let Err(error) = maintenance.run() {
+                    tracing::warn!(%error, "maintenance of the mirror failed; it is tried again later");
+                }
+            });
         }
     }
 

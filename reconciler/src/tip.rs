@@ -61,6 +61,29 @@ pub struct TipReader {
     reading: Option<(CommitId, Arc<FleetReading>)>,
     last_config: Option<Arc<FleetSpec>>,
     acks: BTreeMap<CommitId, BTreeMap<ClusterName, Timestamp>>,
+    ancestry: Ancestry,
+}
+
+/// What is known of who descends from whom, so that months of status commits are walked once and not at every tip.
+#[derive(Default)]
+struct Ancestry {
+    /// The last tip that was found to descend from this observed commit.
+    proven: Option<(CommitId, CommitId)>,
+}
+
+impl Ancestry {
+    fn descends(&mut self, mirror: &Mirror, tip: &CommitId, observed: &CommitId) -> Result<bool, RepoError> {
+        let short = match &self.proven {
+            // A rewritten branch may still descend from what was observed, but not from the tip before it.
+            Some((known, before)) if known == observed => mirror.contains(before)? && mirror.descends(tip, before)?,
+            _ => false,
+        };
+        let descends = short || mirror.descends(tip, observed)?;
+        if descends {
+            self.proven = Some((observed.clone(), tip.clone()));
+        }
+        Ok(descends)
+    }
 }
 
 impl TipReader {
@@ -75,6 +98,7 @@ impl TipReader {
             reading: None,
             last_config: None,
             acks: BTreeMap::new(),
+            ancestry: Ancestry::default(),
         }
     }
 
@@ -100,7 +124,8 @@ impl TipReader {
             None => Desired::held(Hold::BranchGone, self.last_config.clone()),
         };
         let notices = notices(desired.hold.clone(), reading.as_deref());
-        let source = self.source(mirror, commit.as_ref(), observed.as_ref())?;
+        let rewritten = matches!(desired.hold, Some(Hold::HistoryRewritten { .. }));
+        let source = source(mirror, commit.as_ref(), observed.as_ref().filter(|_| !rewritten))?;
         let edited = edited(mirror, record_commit.as_ref(), status_commit.as_ref())?;
         let acknowledgements = self.read_acks(mirror, &refs)?;
         let files_parsed = self.fleet_cache.files_parsed;
@@ -151,35 +176,19 @@ impl TipReader {
     }
 
     fn hold(
-        &self,
+        &mut self,
         mirror: &Mirror,
         commit: Option<&CommitId>,
         observed: Option<&CommitId>,
     ) -> Result<Option<Hold>, RepoError> {
         let Some(tip) = commit else { return Ok(Some(Hold::BranchGone)) };
         let Some(observed) = observed else { return Ok(None) };
-        if mirror.descends(tip, observed)? {
+        if self.ancestry.descends(mirror, tip, observed)? {
             return Ok(None);
         }
         // The last commit of people, because the bot's own commit would change what it writes with each commit.
         let tip = last_commit(mirror, Some(tip), |author| author != EMAIL)?.unwrap_or_else(|| tip.clone());
         Ok(Some(Hold::HistoryRewritten { observed: observed.clone(), tip }))
-    }
-
-    /// The last commit of people: the tip, unless everything since `observed` is below `status/`.
-    fn source(
-        &self,
-        mirror: &Mirror,
-        commit: Option<&CommitId>,
-        observed: Option<&CommitId>,
-    ) -> Result<Option<CommitId>, RepoError> {
-        let (Some(tip), Some(observed)) = (commit, observed) else { return Ok(commit.cloned()) };
-        if tip == observed || !mirror.descends(tip, observed)? {
-            return last_commit(mirror, Some(tip), |author| author != EMAIL);
-        }
-        let changed = mirror.changed_paths(Some(observed), tip)?;
-        let ours = changed.iter().all(|path| path.starts_with("status/"));
-        Ok(Some(if ours { observed.clone() } else { tip.clone() }))
     }
 
     fn read_acks(&mut self, mirror: &Mirror, refs: &RemoteRefs) -> Result<Acknowledgements, RepoError> {
@@ -199,6 +208,21 @@ impl TipReader {
         self.acks = kept;
         Ok(acks)
     }
+}
+
+/// The last commit of people: the tip, unless everything since `observed` is below `status/`. Without an observed
+/// commit that the tip descends from, the last that the bot did not make.
+fn source(
+    mirror: &Mirror,
+    commit: Option<&CommitId>,
+    observed: Option<&CommitId>,
+) -> Result<Option<CommitId>, RepoError> {
+    let (Some(tip), Some(observed)) = (commit, observed) else {
+        return last_commit(mirror, commit, |author| author != EMAIL);
+    };
+    let changed = if tip == observed { Vec::new() } else { mirror.changed_paths(Some(observed), tip)? };
+    let ours = changed.iter().all(|path| path.starts_with("status/"));
+    Ok(Some(if ours { observed.clone() } else { tip.clone() }))
 }
 
 /// As many commits are searched for the last one of the bot, or of people.
