@@ -291,6 +291,7 @@ impl Daemon {
         match publish(&self.mirror, &tip, &publication) {
             Ok(published) => {
                 self.events.event(Event::Published { published: &published, now });
+                self.note_time();
                 self.told = Some(tip.notices.clone());
                 // Only a commit opens a batch: a ref that moved is nothing that others read.
                 self.published_at = published.commit.is_some().then_some(now).or(self.published_at);
@@ -317,6 +318,14 @@ impl Daemon {
             let pause = remote_backoff(self.poll_failures);
             self.declined_until = Some(Instant::now() + pause);
             self.poll_at = Instant::now() + pause;
+        }
+    }
+
+    /// Time that has passed is kept with the world, so that it does not run backwards for the next process.
+    fn note_time(&mut self) {
+        let noted = self.world.as_ref().map_or(Ok(()), World::note_time);
+        if let Err(error) = noted {
+            self.events.event(Event::Trouble(&error.to_string()));
         }
     }
 
@@ -435,7 +444,12 @@ impl Daemon {
         if let Some(config) = &tip.desired.config {
             self.hands.learn(config);
         }
-        self.memory.note_record(&tip.record, self.clock.now());
+        let now = self.clock.now();
+        let unknown = tip.record.clusters().filter(|(_, c)| !self.memory.touched.contains_key(&c.metadata.name));
+        for place in unknown.map(|(set, cluster)| place_of(set, cluster)).collect::<BTreeSet<_>>() {
+            self.rounds.entry(place).or_default().due = Some(now.plus(AFTER_ACTION));
+        }
+        self.memory.note_record(&tip.record, now);
         self.events.event(Event::Tip { tip: &tip });
         self.tip = Some(tip);
         Ok(())
@@ -510,6 +524,7 @@ impl Daemon {
             return self.sleep(None, true);
         };
         self.clock.advance_to(next.max(now.plus(Duration::from_seconds(1))));
+        self.note_time();
         if event.is_some_and(|event| event <= self.clock.now()) {
             for place in &self.attention {
                 self.rounds.entry(place.clone()).or_default().due = Some(self.clock.now());

@@ -3,6 +3,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 pub mod assembly;
+pub mod cli;
 pub mod clock;
 pub mod daemon;
 pub mod events;

@@ -10,7 +10,8 @@ use fleetwright_schema::units::Timestamp;
 use crate::tip::{OBSERVED_REF, RECORD_REF, Tip};
 
 const AUTHOR: &str = "fleetwright[bot]";
-const EMAIL: &str = "fleetwright[bot]@users.noreply.fleetwright.dev";
+/// By which the bot knows its own commits, where its ref is lost.
+pub const EMAIL: &str = "fleetwright[bot]@users.noreply.fleetwright.dev";
 
 /// Why a record was not published.
 #[derive(Debug, thiserror::Error)]

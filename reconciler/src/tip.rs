@@ -86,15 +86,18 @@ impl TipReader {
         }
         let status_branch = self.last_config.as_ref().and_then(|config| config.publishing.branch.clone());
         let status_commit = refs.branch(status_branch.as_deref().unwrap_or(&self.branch)).cloned();
-        let record_commit = refs.get(RECORD_REF).cloned().or_else(|| status_commit.clone());
+        let record_commit = match refs.get(RECORD_REF) {
+            Some(record) => Some(record.clone()),
+            None => last_of_the_bot(mirror, status_commit.as_ref())?,
+        };
         let record = self.read_record(mirror, record_commit.as_ref())?;
         let hold = self.hold(mirror, commit.as_ref(), observed.as_ref())?;
         let sound = hold.is_none() && reading.as_ref().is_some_and(|reading| reading.is_sound());
-        let notices = notices(hold.clone(), reading.as_deref());
         let desired = match &reading {
             Some(reading) => desired(reading, &record, hold, self.last_config.clone()),
             None => Desired::held(Hold::BranchGone, self.last_config.clone()),
         };
+        let notices = notices(desired.hold.clone(), reading.as_deref());
         let source = self.source(mirror, commit.as_ref(), observed.as_ref())?;
         let edited = edited(mirror, record_commit.as_ref(), status_commit.as_ref())?;
         let acknowledgements = self.read_acks(mirror, &refs)?;
@@ -185,6 +188,23 @@ impl TipReader {
         self.acks = kept;
         Ok(acks)
     }
+}
+
+/// As many commits are searched for the bot's last one, where its ref is lost.
+const SEARCHED_MAX: usize = 10_000;
+
+/// Without its ref the record is the bot's last commit on the branch: people's edits since are not believed.
+fn last_of_the_bot(mirror: &Mirror, tip: Option<&CommitId>) -> Result<Option<CommitId>, RepoError> {
+    let mut next = tip.cloned();
+    for _ in 0..SEARCHED_MAX {
+        let Some(commit) = next else { return Ok(None) };
+        let info = mirror.commit_info(&commit)?;
+        if info.author_email == crate::publisher::EMAIL {
+            return Ok(Some(commit));
+        }
+        next = info.parents.first().cloned();
+    }
+    Ok(None)
 }
 
 /// Which clusters the index of a commit shows as draining, and since when. An index that can't be read acknowledges

@@ -31,6 +31,8 @@ pub enum Hold {
     Emptied,
     /// The bot's own record of the set can't be read.
     RecordUnreadable(String),
+    /// The clouds hold parts of the set's clusters, and no record names them.
+    RecordLost(String),
     /// The set's file was removed, and its policy keeps the clusters.
     Retained,
     /// The file was removed together with the account that its clusters are in.
@@ -47,6 +49,7 @@ impl Hold {
             Self::BranchGone => "BranchGone",
             Self::Emptied => "FleetEmptied",
             Self::RecordUnreadable(_) => "RecordUnreadable",
+            Self::RecordLost(_) => "RecordLost",
             Self::Retained => "Retained",
             Self::NoAccount => "NoAccount",
         }
@@ -68,6 +71,10 @@ impl fmt::Display for Hold {
             Self::BranchGone => f.write_str("the remote no longer has the branch"),
             Self::Emptied => f.write_str("the commit removes every set of the fleet; approve it to have them retired"),
             Self::RecordUnreadable(path) => write!(f, "{path}, the bot's own record, can't be read"),
+            Self::RecordLost(cluster) => write!(
+                f,
+                "parts of {cluster} exist and no record names them; restore refs/fleetwright/record or the branch's status/"
+            ),
             Self::Retained => f.write_str("the set's file was removed; deletionPolicy Retain keeps its clusters as they are"),
             Self::NoAccount => f.write_str("fleet.yaml no longer names the account of the set's clusters"),
         }

@@ -238,6 +238,17 @@ pub enum ErrorClass {
 }
 
 impl ErrorClass {
+    /// All classes.
+    pub const ALL: [Self; 8] = [
+        Self::NotFound,
+        Self::Conflict,
+        Self::Throttled,
+        Self::Quota,
+        Self::Denied,
+        Self::Invalid,
+        Self::Outage,
+        Self::UnknownResult,
+    ];
     /// Whether trying again can help without a person doing anything.
     pub const fn is_transient(self) -> bool {
         match self {

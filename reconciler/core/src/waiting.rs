@@ -55,6 +55,8 @@ pub enum Waiting {
     Replacement,
     /// Nothing recent enough is known.
     Observation(Place, String),
+    /// The place can't be read, and will not be until a person mends it.
+    Unreadable(Place, String),
     /// A step is under way.
     Step(Step),
     /// A step failed; it is tried again.
@@ -90,7 +92,20 @@ pub enum Waiting {
         since: Timestamp,
         /// The set's deadline.
         deadline: Duration,
+        /// Even twice the deadline has passed.
+        hopeless: bool,
     },
+}
+
+/// Who ends a wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ends {
+    /// Time, or something that is under way.
+    Time,
+    /// A person.
+    Person,
+    /// Whatever ends another wait.
+    Another,
 }
 
 /// What a commit would remove.
@@ -146,7 +161,9 @@ impl Waiting {
             Self::Replacement => {
                 ("WaitingForReplacement", "Replacement".into(), "serves until its replacement is READY and baked".into())
             }
-            Self::Observation(place, why) => ("Unknown", "NotObserved".into(), format!("{place}: {why}")),
+            Self::Observation(place, why) | Self::Unreadable(place, why) => {
+                ("Unknown", "NotObserved".into(), format!("{place}: {why}"))
+            }
             Self::Step(step) => ("Progressing", "Step".into(), format!("{step} under way")),
             Self::StepFailed { step, class, message } => {
                 ("StepFailed", class.as_str().into(), format!("{step}: {message}"))
@@ -168,7 +185,7 @@ impl Waiting {
                 ("RollbackWindow", "RollbackWindow".into(), format!("a revert brings it back until {until}"))
             }
             Self::NotEmpty => ("NotEmpty", "WorkloadsPresent".into(), "it still has workloads and is not deleted".into()),
-            Self::Stalled { since, deadline } => {
+            Self::Stalled { since, deadline, hopeless: _ } => {
                 ("Stalled", "ProgressDeadlineExceeded".into(), format!("no progress within {deadline} of {since}"))
             }
         }
@@ -180,25 +197,35 @@ impl Waiting {
         condition(r#type, ConditionStatus::True, &reason, message, before, now)
     }
 
-    /// Whether only a person, or an unforeseeable recovery, ends it.
-    pub const fn needs_a_person(&self) -> bool {
-        matches!(
-            self,
+    /// Who ends it.
+    pub const fn ends(&self) -> Ends {
+        match self {
+            Self::Frozen(_)
+            | Self::Window(_)
+            | Self::Bake { .. }
+            | Self::Observation(..)
+            | Self::Step(_)
+            | Self::StepFailed { .. }
+            | Self::Consumer { .. }
+            | Self::Drain { overdue: false, .. }
+            | Self::RollbackWindow(_) => Ends::Time,
             Self::Held(_)
-                | Self::Paused
-                | Self::Forbidden(_)
-                | Self::FailureBudget { .. }
-                | Self::RemovalBudget(_)
-                | Self::Addresses(_)
-                | Self::Stalled { .. }
-                | Self::NotEmpty
-                | Self::Drain { overdue: true, .. }
-        )
+            | Self::Paused
+            | Self::Forbidden(_)
+            | Self::FailureBudget { .. }
+            | Self::RemovalBudget(_)
+            | Self::Addresses(_)
+            | Self::Unreadable(..)
+            | Self::Stalled { .. }
+            | Self::NotEmpty
+            | Self::Drain { overdue: true, .. } => Ends::Person,
+            Self::Wave { .. } | Self::Budget(_) | Self::Batch { .. } | Self::Replacement => Ends::Another,
+        }
     }
 
     /// Whether it may come and go with one reading, and is shown only where something explains it to people.
     pub const fn is_fleeting(&self) -> bool {
-        matches!(self, Self::Observation(..) | Self::Step(_))
+        matches!(self, Self::Observation(..) | Self::Unreadable(..) | Self::Step(_))
     }
 
     /// In one line: `frozen: freeze year-end until …`.

@@ -14,6 +14,7 @@ use crate::calendar::{self, Windows};
 use crate::change::overall;
 use crate::desired::{Hold, WantedSet, Wish};
 use crate::fingerprint::digest;
+use crate::inventory::UnknownReason;
 use crate::record::is_removal;
 use crate::waiting::{Removals, Waiting};
 
@@ -185,8 +186,9 @@ fn admit_wanted(
         admission.waiting.insert(0, Waiting::Paused);
     }
     let Some(recorded) = recorded else {
-        // A new set starts whole or not at all.
-        let starts = admission.gates.moves;
+        // A new set starts whole or not at all, and only where nothing of it exists that a lost record named.
+        admission.waiting.extend(unrecorded(inputs, id, wanted));
+        let starts = admission.gates.moves && admission.waiting.is_empty();
         return if starts { Ok(admission) } else { Err(admission.waiting) };
     };
     let mut admitted = (**wish).clone();
@@ -194,6 +196,23 @@ fn admit_wanted(
     admit_template(inputs, fleet, id, wanted, recorded, &mut admitted, &mut admission, wake);
     admission.set = if admitted == *recorded.spec { Arc::clone(&recorded.spec) } else { Arc::new(admitted) };
     Ok(admission)
+}
+
+/// What speaks against beginning a set that has no record: parts of its clusters exist, or nobody knows.
+fn unrecorded(inputs: &Inputs<'_>, id: &SetId, wanted: &WantedSet) -> Option<Waiting> {
+    let reading = inputs.inventory.places.get(&wanted.place);
+    let unread = |why: String| Waiting::Observation(wanted.place.clone(), why);
+    match reading.map(|reading| &reading.result) {
+        None => Some(unread("not read yet".to_owned())),
+        Some(Err(UnknownReason::Failed(class, message))) if !class.is_transient() => {
+            Some(Waiting::Unreadable(wanted.place.clone(), message.clone()))
+        }
+        Some(Err(why)) => Some(unread(why.to_string())),
+        Some(Ok(listing)) => {
+            let found = listing.resources.iter().find(|(_, parts)| parts.iter().any(|part| part.set == *id));
+            found.map(|(cluster, _)| Waiting::Held(Hold::RecordLost(cluster.to_string())))
+        }
+    }
 }
 
 fn admit_count(

@@ -10,7 +10,7 @@ use super::view::{Seen, View};
 use super::{Inputs, Wake};
 use crate::action::{Action, ActionKey, Effect};
 use crate::fingerprint::token;
-use crate::inventory::{Phase, Resource, Step};
+use crate::inventory::{ErrorClass, Phase, Resource, Step};
 use crate::waiting::{Waiting, condition};
 
 /// After this many failures in a row even an error that passes by itself is shown.
@@ -153,6 +153,14 @@ impl Ahead<'_> {
         let failure = inputs.memory.failures.get(&key).filter(|failure| {
             !failure.class.is_transient() || failure.attempts >= ATTEMPTS_SHOWN
         });
+        let before = &self.view.cluster.status.conditions;
+        if let (Standing::Missing | Standing::Differs(_), None, None) = (standing, self.parent, failure)
+            && let Some(failed) = before.iter().find(|known| known.r#type == self.step.condition() && tells_error(known))
+        {
+            // A new process knows of no failure yet: what is written stands until an attempt says otherwise.
+            building.conditions.push(failed.clone());
+            return building.waiting.push(Waiting::Step(self.step));
+        }
         let (status, reason, message) = match (standing, self.parent, failure) {
             (Standing::Ready, ..) => (ConditionStatus::True, "Ready", String::new()),
             (_, _, Some(failure)) => (ConditionStatus::False, failure.class.as_str(), failure.message.clone()),
@@ -169,12 +177,20 @@ impl Ahead<'_> {
                 class: failure.class,
                 message: failure.message.clone(),
             }),
+            (_, None, None) if matches!(standing, Standing::Failed(_)) && self.view.cluster.status.ready_at.is_some() => {
+                let message = "its provider gave up on it".to_owned();
+                let class = ErrorClass::Invalid;
+                building.waiting.push(Waiting::StepFailed { step: self.step, class, message });
+            }
             (_, None, None) => building.waiting.push(Waiting::Step(self.step)),
             (_, None, Some(_)) => {}
         }
-        let before = &self.view.cluster.status.conditions;
         building.conditions.push(condition(self.step.condition(), status, reason, message, before, inputs.now));
     }
+}
+
+fn tells_error(condition: &Condition) -> bool {
+    ErrorClass::ALL.into_iter().any(|class| class.as_str() == condition.reason)
 }
 
 /// An action, unless the last attempt failed and its pause is not over.

@@ -20,7 +20,7 @@ use super::waves::{building_since, is_stalled};
 use super::{Inputs, Wake};
 use crate::action::{Action, Effect};
 use crate::fingerprint::{Fingerprints, revision};
-use crate::inventory::{Placement, Step};
+use crate::inventory::{Placement, Step, UnknownReason};
 use crate::waiting::{Waiting, condition};
 
 /// Readings that fail for as long as this are shown to people.
@@ -94,7 +94,7 @@ impl Turns<'_, '_> {
         }
         match &view.seen {
             Ok(seen) => self.seen_turn(view, *seen, intent, &mut draft, wake),
-            Err(why) => return self.unseen(view, draft, Waiting::Observation(view.place.clone(), why.to_string()), wake),
+            Err(why) => return self.unseen(view, draft, unknown(view, why), wake),
         }
         self.finish(view, draft)
     }
@@ -146,7 +146,7 @@ impl Turns<'_, '_> {
                 true => self.to_deleting(view, reason, draft),
                 false => {}
             },
-            (ClusterState::Ready, _) => self.serve(view, seen, draft),
+            (ClusterState::Ready, _) => self.serve(view, seen, draft, wake),
             (ClusterState::Updating, _) => self.update(view, seen, intent, draft, wake),
             (ClusterState::Draining | ClusterState::Drained, Intent::Keep) => self.restore(view, seen, draft, wake),
             (ClusterState::Draining, Intent::Retire(_)) => self.drain(view, seen, draft, wake),
@@ -210,11 +210,15 @@ impl Turns<'_, '_> {
         self.watch_deadline(view, wake);
         if is_stalled(view.cluster, self.set, self.inputs.now) {
             let (since, deadline) = (building_since(view.cluster), self.set.progress_deadline);
-            draft.waiting.push(Waiting::Stalled { since, deadline });
+            let hopeless = since.plus(deadline).plus(deadline) <= self.inputs.now;
+            draft.waiting.push(Waiting::Stalled { since, deadline, hopeless });
+            if !hopeless {
+                wake.at(since.plus(deadline).plus(deadline));
+            }
         }
     }
 
-    fn serve(&self, view: &View<'_>, seen: Seen<'_>, draft: &mut Draft) {
+    fn serve(&self, view: &View<'_>, seen: Seen<'_>, draft: &mut Draft, wake: &mut Wake) {
         let prints = self.fingerprints(view);
         if seen.is_complete(&prints) {
             note_facts(seen, draft);
@@ -225,7 +229,12 @@ impl Turns<'_, '_> {
         let broken = build::build(self.inputs, self.id, view, seen, &prints, &mut Wake::default());
         let mendable = !broken.actions.is_empty() && seen.control_plane_serves();
         if mendable && self.gates.fill {
-            draft.to_state(ClusterState::Updating, self);
+            return draft.to_state(ClusterState::Updating, self);
+        }
+        if seen.control_plane().is_none() {
+            let absent = self.inputs.memory.absent_since.get(&view.cluster.metadata.name);
+            wake.at(absent.copied().unwrap_or(self.inputs.now).plus(super::LOST_AFTER));
+            draft.waiting.push(Waiting::Observation(view.place.clone(), "its control plane is not there".into()));
         }
     }
 
@@ -369,6 +378,18 @@ impl Turns<'_, '_> {
             revision: status.revision.clone(),
             reason: status.retirement.as_ref().map_or(RetirementReason::Superseded, |retirement| retirement.reason),
             deleted_at: self.inputs.now,
+        }
+    }
+}
+
+/// What is not known passes by itself, unless the cloud says that somebody has to mend it.
+pub fn unknown(view: &View<'_>, why: &UnknownReason) -> Waiting {
+    match why {
+        UnknownReason::Failed(class, _) if !class.is_transient() => {
+            Waiting::Unreadable(view.place.clone(), why.to_string())
+        }
+        UnknownReason::NotRead | UnknownReason::Failed(..) | UnknownReason::Stale(_) => {
+            Waiting::Observation(view.place.clone(), why.to_string())
         }
     }
 }

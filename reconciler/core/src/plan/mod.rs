@@ -90,7 +90,8 @@ impl Plan {
     }
     /// Whether what is not settled waits for people only.
     pub fn is_stuck(&self) -> bool {
-        self.reports.values().all(|report| report.settled || report.needs_a_person())
+        let mut unsettled = self.reports.values().filter(|report| !report.settled);
+        unsettled.clone().any(SetReport::needs_a_person) && !unsettled.any(SetReport::moves_by_itself)
     }
 }
 

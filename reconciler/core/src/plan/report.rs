@@ -11,7 +11,7 @@ use fleetwright_schema::units::{Duration, Timestamp};
 use super::{FleetView, Inputs};
 use crate::change::{Change, Class, overall};
 use crate::desired::Wish;
-use crate::waiting::{Waiting, condition};
+use crate::waiting::{Ends, Waiting, condition};
 
 /// What a wish does to a set, counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,10 +52,28 @@ pub struct SetReport {
 }
 
 impl SetReport {
-    /// Whether what it waits for is ended by people only.
+    /// Whether something about it will be different without anybody doing anything.
+    pub fn moves_by_itself(&self) -> bool {
+        let time = |waiting: &Waiting| waiting.ends() == Ends::Time;
+        self.waiting.iter().any(time) || self.clusters.values().any(|all| cluster_moves(all))
+    }
+    /// Whether something about it waits for a person.
     pub fn needs_a_person(&self) -> bool {
         let mut all = self.waiting.iter().chain(self.clusters.values().flatten());
-        all.any(Waiting::needs_a_person)
+        all.any(|waiting| waiting.ends() == Ends::Person)
+    }
+}
+
+/// A stalled cluster moves as long as its provider works on it; one whose steps fail is for people.
+fn cluster_moves(waiting: &[Waiting]) -> bool {
+    let stalled = waiting.iter().find_map(|w| match w {
+        Waiting::Stalled { hopeless, .. } => Some(*hopeless),
+        _ => None,
+    });
+    let works = waiting.iter().any(|waiting| matches!(waiting, Waiting::Step(_)));
+    match stalled {
+        Some(hopeless) => works && !hopeless,
+        None => waiting.iter().any(|waiting| waiting.ends() == Ends::Time),
     }
 }
 
@@ -85,7 +103,7 @@ pub fn of_set(
         inputs.table.classify(id.location.cloud, &target.update_strategy, &recorded.spec.template, &target.template)
     });
     let classes = classes(inputs, id, &target, recorded);
-    let settled = waiting.is_empty() && is_settled(&target, next);
+    let settled = waiting.is_empty() && clusters.is_empty() && is_settled(&target, next);
     let class = (!changes.is_empty()).then(|| overall(&changes)).or_else(|| classes.values().max().copied());
     let rollout = rollout(id.location.cloud, &target, recorded, &classes);
     let _ = fleet;

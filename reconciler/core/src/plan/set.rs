@@ -180,7 +180,7 @@ impl<'a, 'i> Starts<'a, 'i> {
             return Err(Waiting::Replacement);
         }
         if let Err(why) = &view.seen {
-            return Err(Waiting::Observation(view.place.clone(), why.to_string()));
+            return Err(super::lifecycle::unknown(view, why));
         }
         limits.spend_disruption(self.id, &view.cluster.spec.tags).map_err(|budget| Waiting::Budget(budget.to_string()))
     }
