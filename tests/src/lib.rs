@@ -2,6 +2,7 @@
 //! witness who judges every commit of its history by the promises.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+pub mod fleets;
 pub mod person;
 pub mod stage;
 pub mod witness;

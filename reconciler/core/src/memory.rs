@@ -8,7 +8,7 @@ use fleetwright_schema::units::{Duration, Timestamp};
 
 use crate::action::ActionKey;
 use crate::inventory::{ErrorClass, Listing, Phase, Place, Step};
-use crate::record::{Record, place_of};
+use crate::record::{Record, is_in};
 
 /// A failed action, and when it may be tried again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,8 +65,7 @@ impl Memory {
 
     /// A complete reading of a place: notes whose control plane is gone, and forgets it for those that are back.
     pub fn note_reading(&mut self, record: &Record, place: &Place, listing: &Listing, at: Timestamp) {
-        for (set, cluster) in record.clusters().filter(|(set, cluster)| place_of(set, cluster) == *place) {
-            let _ = set;
+        for (_, cluster) in record.clusters().filter(|(set, cluster)| is_in(set, cluster, place)) {
             let name = &cluster.metadata.name;
             let present = listing.resources.get(name).is_some_and(|resources| {
                 resources.iter().any(|r| r.step == Step::ControlPlane && r.phase != Phase::Deleting)

@@ -114,6 +114,12 @@ pub fn place_of(set: &SetId, cluster: &Cluster) -> Place {
     }
 }
 
+/// Whether a cluster was built in this place.
+pub fn is_in(set: &SetId, cluster: &Cluster, place: &Place) -> bool {
+    let Place { cloud, account, region } = place;
+    set.location.cloud == *cloud && set.location.region == *region && cluster.metadata.account == *account
+}
+
 /// Whether a cluster leaves because people want fewer, not because another takes its place.
 pub fn is_removal(cluster: &Cluster) -> bool {
     cluster.status.retirement.as_ref().is_some_and(|retirement| {

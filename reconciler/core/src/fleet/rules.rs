@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use fleetwright_schema::diagnostic::{Diagnostic, Severity};
 use fleetwright_schema::document::{Document, Parsed};
 use fleetwright_schema::documents::{Budget, BudgetScope, FleetSpec};
-use fleetwright_schema::names::SetId;
+use fleetwright_schema::names::{ClusterName, SetId};
 use fleetwright_schema::set::Feature;
 
 use super::{Files, FleetReading};
@@ -25,7 +25,7 @@ pub fn check(config: &FleetSpec, fleet: &Parsed, reading: &mut FleetReading) {
     budgets(config, fleet, &wanted, &mut problems);
     // A set whose names or addresses can't work is not acted on.
     let broken: BTreeSet<String> = problems.iter().filter(|p| p.is_error()).map(|p| p.path.clone()).collect();
-    for (id, set) in &mut reading.sets {
+    for (id, set) in reading.sets.iter_mut().filter(|_| !broken.is_empty()) {
         if broken.contains(&id.wish_path()) {
             *set = std::sync::Arc::new(super::SetReading { wanted: None, problems: set.problems.clone() });
         }
@@ -34,20 +34,19 @@ pub fn check(config: &FleetSpec, fleet: &Parsed, reading: &mut FleetReading) {
 }
 
 fn names(wanted: &[(&SetId, &WantedSet)], problems: &mut Vec<Diagnostic>) {
-    let mut seen: BTreeMap<String, &SetId> = BTreeMap::new();
+    let mut seen: BTreeMap<ClusterName, &SetId> = BTreeMap::new();
     for (id, _) in wanted {
-        let path = id.wish_path();
         let longest = match id.cluster_name(ORDINAL_LONGEST) {
             Ok(name) => name,
             Err(why) => {
-                problems.push(Diagnostic::error("name-unsound", path, why));
+                problems.push(Diagnostic::error("name-unsound", id.wish_path(), why));
                 continue;
             }
         };
-        if let Some(other) = seen.insert(longest.to_string(), id) {
+        if let Some(other) = seen.insert(longest, id) {
             let message = format!("clusters would have the same names as those of {other}");
             let hint = "names of cluster types must differ in more than case and hyphens";
-            problems.push(Diagnostic::error("name-collision", path, message).hint(hint));
+            problems.push(Diagnostic::error("name-collision", id.wish_path(), message).hint(hint));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What of the wish is taken up now. The rest waits: a new template for its wave, its window or the end of a freeze; a
 //! smaller count for the removal budget or an approval. Everything after this works on the admitted set alone.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use fleetwright_schema::documents::FleetSpec;
@@ -75,7 +76,7 @@ pub fn admit(
     if let Some(hold) = &inputs.desired.hold {
         return recorded.map(|recorded| held(hold.clone(), recorded)).ok_or_else(|| vec![Waiting::Held(hold.clone())]);
     }
-    if inputs.record.unreadable.contains_key(&id.status_path()) {
+    if !inputs.record.unreadable.is_empty() && inputs.record.unreadable.contains_key(&id.status_path()) {
         return Err(vec![Waiting::Held(Hold::RecordUnreadable(id.status_path()))]);
     }
     match (inputs.desired.sets.get(id), recorded) {
@@ -191,10 +192,14 @@ fn admit_wanted(
         let starts = admission.gates.moves && admission.waiting.is_empty();
         return if starts { Ok(admission) } else { Err(admission.waiting) };
     };
-    let mut admitted = (**wish).clone();
+    let mut admitted = Cow::Borrowed(&**wish);
     admit_count(fleet, recorded, &mut admitted, &mut admission);
     admit_template(inputs, fleet, id, wanted, recorded, &mut admitted, &mut admission, wake);
-    admission.set = if admitted == *recorded.spec { Arc::clone(&recorded.spec) } else { Arc::new(admitted) };
+    admission.set = match admitted {
+        same if *same == *recorded.spec => Arc::clone(&recorded.spec),
+        Cow::Borrowed(_) => Arc::clone(wish),
+        Cow::Owned(part) => Arc::new(part),
+    };
     Ok(admission)
 }
 
@@ -218,14 +223,14 @@ fn unrecorded(inputs: &Inputs<'_>, id: &SetId, wanted: &WantedSet) -> Option<Wai
 fn admit_count(
     fleet: &FleetView<'_>,
     recorded: &ClusterSetStatus,
-    admitted: &mut ResolvedSet,
+    admitted: &mut Cow<'_, ResolvedSet>,
     admission: &mut Admission,
 ) {
     let frozen = !admission.gates.retire;
     let shrinks = admitted.count < recorded.spec.count;
     let blocked = fleet.removals.as_ref().and_then(|verdict| verdict.blocked.clone()).filter(|_| shrinks);
     if frozen || blocked.is_some() {
-        admitted.count = recorded.spec.count;
+        admitted.to_mut().count = recorded.spec.count;
         admission.waiting.extend(blocked.map(Waiting::RemovalBudget));
     }
 }
@@ -239,7 +244,7 @@ fn admit_template(
     id: &SetId,
     wanted: &WantedSet,
     recorded: &Arc<ClusterSetStatus>,
-    admitted: &mut ResolvedSet,
+    admitted: &mut Cow<'_, ResolvedSet>,
     admission: &mut Admission,
     wake: &mut Wake,
 ) {
@@ -282,7 +287,7 @@ fn admit_template(
         admission.gates.replace &= back || (own && new);
     }
     if shut && new {
-        admitted.template = recorded.spec.template.clone();
+        admitted.to_mut().template = recorded.spec.template.clone();
         // What was admitted earlier is superseded: it goes no further until the new wish may be taken up.
         admission.gates.moves = false;
         admission.gates.replace = false;

@@ -7,7 +7,7 @@ use fleetwright_schema::documents::FleetSpec;
 use fleetwright_schema::names::SetId;
 use fleetwright_schema::set::ResolvedSet;
 use fleetwright_schema::status::{
-    Cluster, ClusterState, Condition, ConditionStatus, NetworkStatus, Retirement, RetirementReason, Tombstone,
+    Cluster, ClusterState, ClusterStatus, Condition, ConditionStatus, NetworkStatus, Retirement, RetirementReason, Tombstone,
 };
 use fleetwright_schema::units::Duration;
 
@@ -83,6 +83,10 @@ impl Turns<'_, '_> {
         if !self.gates.actions || view.paused {
             return self.untouched(view, vec![Waiting::Paused]);
         }
+        if started.is_none() && why.is_empty() && self.stays_as_it_is(view) {
+            let next = Some(Arc::clone(view.cluster));
+            return Life { next, tombstone: None, actions: Vec::new(), waiting: Vec::new() };
+        }
         let mut draft = Draft {
             cluster: (**view.cluster).clone(),
             actions: Vec::new(),
@@ -157,6 +161,20 @@ impl Turns<'_, '_> {
             (ClusterState::Drained, Intent::Retire(reason)) => self.drained(view, seen, reason, draft, wake),
             (ClusterState::Deleting, _) => self.delete(view, seen, draft, wake),
         }
+    }
+
+    /// Whether a cluster serves, is complete, and its record says so already: most are like this, at all times.
+    fn stays_as_it_is(&self, view: &View<'_>) -> bool {
+        let Ok(seen) = &view.seen else { return false };
+        let status = &view.cluster.status;
+        let [Condition { r#type, status: ConditionStatus::True, reason, message, .. }] = &status.conditions[..] else {
+            return false;
+        };
+        view.state() == ClusterState::Ready
+            && !view.lost
+            && (r#type.as_str(), reason.as_str(), message.as_str()) == ("Ready", "Serving", "")
+            && seen.is_complete(&self.fingerprints(view))
+            && are_noted(*seen, status)
     }
 
     fn fingerprints(&self, view: &View<'_>) -> Fingerprints {
@@ -412,6 +430,18 @@ const fn state_reason(state: ClusterState) -> &'static str {
 /// The old allocation where nothing changed, so that an unchanged set is cheap to recognise.
 fn share(old: &Arc<Cluster>, new: Cluster) -> Arc<Cluster> {
     if **old == new { Arc::clone(old) } else { Arc::new(new) }
+}
+
+/// Whether [`note_facts`] would change nothing.
+fn are_noted(seen: Seen<'_>, status: &ClusterStatus) -> bool {
+    let Some(plane) = seen.control_plane() else { return false };
+    let endpoint = plane.control_plane.as_ref().and_then(|facts| facts.endpoint.as_deref());
+    let network = seen.step(Step::Network).next().map(|resource| &*resource.id);
+    status.provider_id.as_deref() == Some(&*plane.id)
+        && status.endpoint.as_deref() == endpoint
+        && status.network.id.as_deref() == network
+        && seen.step(Step::NodePools).flat_map(|resource| &resource.node_pools).eq(&status.node_pools)
+        && seen.step(Step::InfraServices).flat_map(|resource| &resource.infra_services).eq(&status.infra_services)
 }
 
 /// Copies what readers of the status file want to know from a complete reading.

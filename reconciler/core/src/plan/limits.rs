@@ -56,6 +56,8 @@ pub struct Limits {
     config: Arc<FleetSpec>,
     /// Blocks in use by pool; filled when the first cluster is named.
     blocks: Option<BTreeSet<Block>>,
+    /// By pool, how many of its first blocks are known to be in use: none becomes free within a plan.
+    full: BTreeMap<Name, u64>,
     recorded_blocks: Vec<Arc<fleetwright_schema::status::ClusterSetStatus>>,
 }
 
@@ -72,7 +74,7 @@ impl Limits {
             disruption.add(id, tags, u32::try_from(disrupted).unwrap_or(u32::MAX));
         }
         let recorded_blocks = inputs.record.sets.values().cloned().collect();
-        Self { alive, disruption, config: Arc::clone(config), blocks: None, recorded_blocks }
+        Self { alive, disruption, config: Arc::clone(config), blocks: None, full: BTreeMap::new(), recorded_blocks }
     }
 
     /// One more cluster alive.
@@ -99,8 +101,11 @@ impl Limits {
         let recorded = &self.recorded_blocks;
         let used = self.blocks.get_or_insert_with(|| recorded_cidrs(recorded));
         let size = 1u64 << (32 - u32::from(pool.cluster_prefix_length));
-        let free = (0..blocks).map(|index| u64::from(base) + index * size).find(|start| !overlaps(used, *start, size));
-        let start = free.ok_or_else(|| format!("address pool {} has no free block", pool.name))?;
+        let full = self.full.entry(pool.name.clone()).or_default();
+        let start_of = |index: u64| u64::from(base) + index * size;
+        let free = (*full..blocks).find(|index| !overlaps(used, start_of(*index), size));
+        *full = free.map_or(blocks, |index| index + 1);
+        let start = start_of(free.ok_or_else(|| format!("address pool {} has no free block", pool.name))?);
         used.insert(Block { start, size });
         let start = u32::try_from(start).map_err(|error| error.to_string())?;
         Ok(format!("{}/{}", std::net::Ipv4Addr::from(start), pool.cluster_prefix_length))

@@ -125,15 +125,17 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     plan.removals = fleet.removals.clone().and_then(|verdict| verdict.blocked);
     let mut limits = limits::Limits::count(inputs, &config);
     let mut wake = Wake::default();
+    let (mut reports, mut sets) = (Vec::new(), Vec::new());
     for id in all_sets(inputs) {
         let outcome = set::plan_set(inputs, &fleet, id, &mut limits, &mut wake);
         plan.actions.extend(outcome.actions);
-        plan.reports.insert(id.clone(), outcome.report);
+        reports.push((id.clone(), outcome.report));
         plan.attention.extend(outcome.attention);
-        if let Some(next) = outcome.next {
-            plan.record.sets.insert(id.clone(), next);
-        }
+        sets.extend(outcome.next.map(|next| (id.clone(), next)));
     }
+    // In order already, so both are built without a search.
+    plan.reports = reports.into_iter().collect();
+    plan.record.sets = sets.into_iter().collect();
     plan.wake_at = wake.0;
     plan
 }
@@ -160,6 +162,13 @@ impl<'a> FleetView<'a> {
 }
 
 /// Sets of the wish and of the record, in order, without those whose record can't be read.
-fn all_sets<'a>(inputs: &'a Inputs<'_>) -> BTreeSet<&'a SetId> {
-    inputs.desired.sets.keys().chain(inputs.record.sets.keys()).collect()
+fn all_sets<'a>(inputs: &'a Inputs<'_>) -> Vec<&'a SetId> {
+    let (mut wished, mut recorded) = (inputs.desired.sets.keys().peekable(), inputs.record.sets.keys().peekable());
+    let mut all = Vec::new();
+    while let Some(next) = wished.peek().into_iter().chain(recorded.peek()).min().copied() {
+        wished.next_if_eq(&next);
+        recorded.next_if_eq(&next);
+        all.push(next);
+    }
+    all
 }

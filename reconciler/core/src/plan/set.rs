@@ -82,7 +82,7 @@ pub fn plan_set(
     wake_for_bake(&next, inputs, wake);
     let attention = attention(id, &next, &done.actions);
     let report = report::of_set(inputs, fleet, id, &next, all_waiting, done.waiting);
-    let next = keep_tombstoned(next, inputs, fleet);
+    let next = keep_tombstoned(next, recorded, inputs, fleet);
     Outcome { next, actions: done.actions, report, attention }
 }
 
@@ -360,7 +360,10 @@ fn next_status(
     let serving = |cluster: &&Arc<Cluster>| cluster.status.state.serves();
     let size = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     let status = SetStatus {
-        revision: revision(&set.template),
+        revision: match recorded {
+            Some(recorded) if recorded.spec.template == set.template => recorded.status.revision.clone(),
+            _ => revision(&set.template),
+        },
         desired: set.count,
         serving: size(clusters.iter().filter(serving).count()),
         alive: size(clusters.len()),
@@ -388,11 +391,11 @@ fn next_status(
 /// set of which nothing else is left goes with its last tombstone.
 fn keep_tombstoned(
     next: Arc<ClusterSetStatus>,
+    recorded: Option<&Arc<ClusterSetStatus>>,
     inputs: &Inputs<'_>,
     fleet: &FleetView<'_>,
 ) -> Option<Arc<ClusterSetStatus>> {
-    let id = next.metadata.id();
-    if inputs.record.sets.get(&id).is_some_and(|recorded| Arc::ptr_eq(recorded, &next)) {
+    if recorded.is_some_and(|recorded| Arc::ptr_eq(recorded, &next)) {
         return Some(next);
     }
     let retention = fleet.config.publishing.tombstone_retention;
