@@ -88,7 +88,8 @@ fn stage_of(count: u32, version: &str) -> Stage {
 
 fn wish(stage: &Stage, count: u32, version: &str) {
     let files = files(count, version);
-    let files: Vec<(&str, Option<&str>)> = files.iter().map(|(path, text)| (path.as_str(), Some(text.as_str()))).collect();
+    let files: Vec<(&str, Option<&str>)> =
+        files.iter().map(|(path, text)| (path.as_str(), Some(text.as_str()))).collect();
     stage.person.commit("another wish", &files);
 }
 

@@ -7,7 +7,8 @@ use fleetwright_schema::documents::FleetSpec;
 use fleetwright_schema::names::SetId;
 use fleetwright_schema::set::ResolvedSet;
 use fleetwright_schema::status::{
-    Cluster, ClusterState, ClusterStatus, Condition, ConditionStatus, NetworkStatus, Retirement, RetirementReason, Tombstone,
+    Cluster, ClusterState, ClusterStatus, Condition, ConditionStatus, NetworkStatus, Retirement, RetirementReason,
+    Tombstone,
 };
 use fleetwright_schema::units::Duration;
 
