@@ -4,5 +4,6 @@
 
 pub mod fleets;
 pub mod person;
+pub mod program;
 pub mod stage;
 pub mod witness;
