@@ -55,7 +55,9 @@ pub fn run(args: &DemoArgs, out: &mut Out) -> Result<Exit, CliError> {
 
 fn folder(args: &DemoArgs) -> Result<PathBuf, CliError> {
     if let Some(dir) = &args.dir {
-        return Ok(dir.clone());
+        // Git is run in this and in other folders, so the path must mean the same everywhere.
+        return std::path::absolute(dir)
+            .map_err(|error| CliError::io(format!("{} can't be used", dir.display()), &error));
     }
     let dir = tempfile::Builder::new().prefix("fleetwright-demo-").tempdir();
     // Kept: the person who runs a demo wants to look at what it made.
