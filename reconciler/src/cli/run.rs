@@ -7,11 +7,13 @@ use std::time::Duration as RealDuration;
 use clap::ValueEnum;
 use fleetwright_core::plan::Plan;
 use fleetwright_core::record::Record;
+use fleetwright_repo::Remote;
 use fleetwright_schema::units::Duration;
 use fleetwright_simulator::Speed;
 
 use super::error::{CliError, Exit};
 use super::output::{Out, counted};
+use super::source::is_url;
 use crate::assembly::{Setup, assemble};
 use crate::daemon::{DaemonError, Ended, Options};
 use crate::events::{Event, Events, Logged};
@@ -78,6 +80,7 @@ pub enum LogFormat {
 /// Runs the daemon until it ends.
 pub fn run(args: &RunArgs, out: &mut Out) -> Result<Exit, CliError> {
     let setup = setup(args)?;
+    refuse_no_repository(&args.repo)?;
     let bars = std::io::stderr().is_terminal() && args.log == LogFormat::Auto && !args.quiet && !args.dry_run;
     if !bars {
         log(args.log, args.quiet);
@@ -96,6 +99,17 @@ pub fn run(args: &RunArgs, out: &mut Out) -> Result<Exit, CliError> {
         Ended::Settled | Ended::Stopped | Ended::Once => Exit::Sound,
         Ended::Stuck => Exit::Waiting,
     })
+}
+
+/// A path that is no repository is a slip of the hand: nobody should wait until it becomes one, as for a remote that does
+/// not answer.
+fn refuse_no_repository(repo: &str) -> Result<(), CliError> {
+    if is_url(repo) || Remote::parse(repo)?.local_git_dir().is_some() {
+        return Ok(());
+    }
+    let message = format!("{repo} is no git repository");
+    Err(CliError::unreadable(message)
+        .hint("name a bare repository, a clone or a URL; `git clone --bare` makes the first"))
 }
 
 fn setup(args: &RunArgs) -> Result<Setup, CliError> {
