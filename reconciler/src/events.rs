@@ -95,10 +95,10 @@ impl Events for Logged {
                 tracing::debug!(actions = plan.actions.len(), settled = plan.is_settled(), "planned");
             }
             Event::Violation(violation) => tracing::error!(%violation, "the check refused a part of the plan"),
-            Event::Published { published, now } => {
-                let commit = published.commit.as_ref().map_or("none", |commit| commit.short());
-                tracing::info!(commit, time = %now, "{}", published.summary);
-            }
+            Event::Published { published, now } => match &published.commit {
+                Some(commit) => tracing::info!(commit = commit.short(), time = %now, "{}", published.summary),
+                None => tracing::debug!(refs = published.moved.len(), time = %now, "nothing to commit"),
+            },
             Event::NotPublished(error) => tracing::warn!(%error, "not published"),
             Event::Started { action, now } => {
                 tracing::info!(cluster = %action.key.cluster, place = %action.place, time = %now, "{action}");
