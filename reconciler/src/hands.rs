@@ -74,9 +74,14 @@ impl Hands {
         }
     }
 
-    fn adapter(&self, place: &Place) -> Option<Arc<dyn Cloud>> {
-        let provider = self.accounts.get(&(place.cloud, Arc::clone(&place.account)))?;
-        self.adapters.get(provider).cloned()
+    fn adapter(&self, place: &Place) -> Result<Arc<dyn Cloud>, CloudError> {
+        let Place { account, cloud, .. } = place;
+        let provider = self.accounts.get(&(*cloud, Arc::clone(account)));
+        let provider = provider.ok_or_else(|| {
+            denied("NoAccount", format!("no fleet.yaml that could be read names account {account} of {cloud}"))
+        })?;
+        let missing = || denied("NoAdapter", format!("this build has no adapter for account {account} of {cloud}"));
+        self.adapters.get(provider).cloned().ok_or_else(missing)
     }
 
     fn gate(&mut self, place: &Place) -> Arc<Semaphore> {
@@ -93,9 +98,9 @@ impl Hands {
             // A closed semaphore can't be: nobody closes it.
             let _permit = gate.acquire().await;
             let began = clock.now();
-            let result = match &adapter {
-                Some(adapter) => adapter.observe(&place).await,
-                None => Err(no_adapter(&place)),
+            let result = match adapter {
+                Ok(adapter) => adapter.observe(&place).await,
+                Err(error) => Err(error),
             };
             // The brain may have ended meanwhile.
             let _ = news.send(News::Read { place, began, result });
@@ -107,20 +112,15 @@ impl Hands {
         let (adapter, gate, news) = (self.adapter(&action.place), self.gate(&action.place), self.news.clone());
         self.runtime.spawn(async move {
             let _permit = gate.acquire().await;
-            let result = match &adapter {
-                Some(adapter) => adapter.perform(&action).await,
-                None => Err(no_adapter(&action.place)),
+            let result = match adapter {
+                Ok(adapter) => adapter.perform(&action).await,
+                Err(error) => Err(error),
             };
             let _ = news.send(News::Done { action: Box::new(action), result });
         });
     }
 }
 
-fn no_adapter(place: &Place) -> CloudError {
-    CloudError {
-        class: ErrorClass::Denied,
-        code: "NoAdapter".to_owned(),
-        message: format!("this build has no adapter for account {} of {}", place.account, place.cloud),
-        retry_after: None,
-    }
+fn denied(code: &str, message: String) -> CloudError {
+    CloudError { class: ErrorClass::Denied, code: code.to_owned(), message, retry_after: None }
 }
