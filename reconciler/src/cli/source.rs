@@ -135,6 +135,14 @@ impl Status {
         }
     }
 
+    /// What people wish for at this commit.
+    pub fn wish(&self, commit: &CommitId) -> Result<Snapshot, CliError> {
+        match self {
+            Self::Local(dir) => Clone::open(dir)?.read(commit, &without_status),
+            Self::Remote { mirror, .. } => Ok(mirror.snapshot(commit, &without_status, None)?.snapshot),
+        }
+    }
+
     /// What the bot last wrote at this commit.
     pub fn record(&self, commit: &CommitId, cache: &mut RecordCache) -> Result<Record, CliError> {
         let snapshot = match self {

@@ -2,7 +2,10 @@
 
 use std::fmt::Write;
 
-use fleetwright_core::record::Record;
+use fleetwright_core::desired::Hold;
+use fleetwright_core::fleet::{FleetCache, desired, read_fleet};
+use fleetwright_core::record::{Record, RecordCache};
+use fleetwright_core::snapshot::Snapshot;
 use fleetwright_schema::names::{ClusterName, SetId};
 use fleetwright_schema::status::{
     Cluster, ClusterSetStatus, ClusterState, Condition, ConditionStatus, Retirement, RetirementReason, Tombstone,
@@ -32,11 +35,22 @@ pub struct Args {
 
 /// Reads the status and prints the chain.
 pub fn run(args: &Args, out: &mut Out) -> Result<Exit, CliError> {
-    let record = Status::open(&args.repo)?.newest()?;
+    let status = Status::open(&args.repo)?;
+    let tip = status.tip()?;
+    let record = status.record(&tip, &mut RecordCache::new())?;
     super::get::warn(&record, out);
     let text = answer(&record, &args.name, out.color)?;
     out.print(&text)?;
+    if let Some(hold) = held(&status.wish(&tip)?, &record) {
+        // No set can be judged then, so that none of them says it.
+        out.print(&format!("Nothing of the fleet is acted on ({}): {}\n", hold.reason(), plain(&hold.to_string())))?;
+    }
     Ok(Exit::Sound)
+}
+
+/// Why a commit is not acted on as a whole, as the daemon judges it.
+fn held(wish: &Snapshot, record: &Record) -> Option<Hold> {
+    desired(&read_fleet(wish, &mut FleetCache::default()), record, None, None).hold
 }
 
 /// The chain of what is named.
@@ -256,6 +270,13 @@ mod tests {
     #[test]
     fn a_tombstone_tells_when_and_why() {
         insta::assert_snapshot!(answer(&rotating(), "model-serving-prod-az-weu-2", false).unwrap());
+    }
+
+    #[test]
+    fn a_fleet_that_can_not_be_read_is_told_beside_the_set() {
+        let (template, record) = (testing::template(), rotating());
+        assert_eq!(held(&template, &record), None);
+        assert_eq!(held(&testing::without(&template, "fleet.yaml"), &record), Some(Hold::FleetUnreadable));
     }
 
     #[test]
