@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// No command of a test runs longer, not even on a machine that does something else as well.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// How often a condition is looked at.
 const GLANCE: Duration = Duration::from_millis(3);
 
