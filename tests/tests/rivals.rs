@@ -50,6 +50,7 @@ fn daemon(repo: PathBuf, speed: Speed) -> (Ended, Tally) {
         once: false,
         until_settled: true,
         dry_run: false,
+        until: None,
     };
     let repo = repo.display().to_string();
     let setup = Setup { repo, options, speed: Some(speed), seed: 7, state_dir: None };

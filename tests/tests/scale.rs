@@ -190,6 +190,7 @@ fn settle(stage: &Stage) -> Seen {
         once: false,
         until_settled: true,
         dry_run: false,
+        until: None,
     };
     let repo = stage.person.path().display().to_string();
     let setup = Setup { repo, options, speed: Some(Speed::Max), seed: 7, state_dir: None };
