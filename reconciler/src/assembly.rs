@@ -79,7 +79,10 @@ pub fn assemble(setup: Setup, events: Box<dyn Events>) -> Result<Assembled, Daem
 }
 
 fn cannot_write(dir: &Path, error: &std::io::Error) -> DaemonError {
-    DaemonError::Unsuitable(format!("{} can't be used for state: {error}; name another with --state-dir", dir.display()))
+    DaemonError::Unsuitable(format!(
+        "{} can't be used for state: {error}; name another with --state-dir",
+        dir.display()
+    ))
 }
 
 /// Beside a local repository, so that both live and die together; below the user's state directory for another.

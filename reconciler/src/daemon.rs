@@ -15,14 +15,16 @@ use fleetwright_core::inventory::{Inventory, Listing, Place, Reading, UnknownRea
 use fleetwright_core::memory::Memory;
 use fleetwright_core::plan::{Inputs, Plan, plan};
 use fleetwright_core::publication::Notices;
-use fleetwright_core::record::place_of;
+use fleetwright_core::record::{Record, place_of};
+use fleetwright_core::waiting::{Ends, Waiting};
 use fleetwright_repo::{Mirror, RepoError};
 use fleetwright_schema::documents::Publishing;
+use fleetwright_schema::status::ClusterSetStatus;
 use fleetwright_schema::units::{Duration, Timestamp};
 use fleetwright_simulator::World;
 
 use crate::assembly::has_real_account;
-use crate::clock::Clock;
+use crate::clock::{Clock, machine_time};
 use crate::events::{Event, Events};
 use crate::hands::{Hands, News};
 use crate::publisher::{Publication, PublishError, publish};
@@ -37,6 +39,8 @@ const QUIET_INTERVAL: Duration = Duration::from_minutes(5);
 const AFTER_ACTION: Duration = Duration::from_seconds(2);
 /// The longest pause after a remote that does not answer.
 const REMOTE_BACKOFF_MAX: RealDuration = RealDuration::from_secs(300);
+/// How long details of steps are collected for one commit.
+const DETAILS_WINDOW: Duration = Duration::from_minutes(1);
 /// Objects are packed after so many publications.
 const MAINTENANCE_EVERY: u32 = 200;
 
@@ -53,6 +57,8 @@ pub struct Options {
     pub until_settled: bool,
     /// Plan and tell, but publish and do nothing.
     pub dry_run: bool,
+    /// The end once a published record is as wanted.
+    pub until: Option<fn(&Record) -> bool>,
 }
 
 /// Why a daemon ended.
@@ -116,6 +122,7 @@ pub struct Daemon {
     told: Option<Notices>,
     publications: u32,
     stopping: bool,
+    waits: Vec<String>,
 }
 
 /// The parts that a daemon is made of.
@@ -163,7 +170,25 @@ impl Daemon {
             told: None,
             publications: 0,
             stopping: false,
+            waits: Vec::new(),
         }
+    }
+
+    /// What the bot last wrote, as this daemon last read it.
+    pub fn record(&self) -> Option<&Record> {
+        self.tip.as_ref().map(|tip| &tip.record)
+    }
+
+    /// What the last plan waits people for, a line each.
+    pub fn waits(&self) -> Vec<String> {
+        self.waits.clone()
+    }
+
+    /// Replaces how it runs; what it knows stays.
+    pub fn set_options(&mut self, options: Options) {
+        self.options = options;
+        self.poll_at = Instant::now();
+        self.stopping = false;
     }
 
     /// Runs until there is a reason to end.
@@ -205,8 +230,13 @@ impl Daemon {
             self.tip = Some(tip);
             return Ok(Some(Ended::Once));
         }
+        if self.options.until.is_some_and(|until| until(&tip.record)) {
+            self.tip = Some(tip);
+            return Ok(Some(Ended::Once));
+        }
         let wanting = self.wants_publishing(&tip, checked.plan());
-        let batch_open = self.batch_ends(&tip).is_none_or(|end| end <= self.clock.now());
+        let batch_ends = self.batch_ends(&tip, checked.plan());
+        let batch_open = batch_ends.is_none_or(|end| end <= self.clock.now());
         if wanting && batch_open && self.may_publish() {
             self.publish(tip, checked)?;
             return Ok(None);
@@ -214,12 +244,15 @@ impl Daemon {
         let plan = checked.into_plan();
         let acted = self.hand_out(&plan);
         let ended = self.ended(&plan, wanting, acted, &tip);
+        if ended == Some(Ended::Stuck) {
+            self.waits = waits(&plan, &tip.notices);
+        }
         if self.options.once {
             self.await_hands();
         }
         let mut wake = plan.wake_at;
         if wanting {
-            wake = earliest(wake, self.batch_ends(&tip));
+            wake = earliest(wake, batch_ends);
         }
         let calm = !wanting && !acted && (plan.is_settled() || plan.is_stuck());
         self.tip = Some(tip);
@@ -271,9 +304,12 @@ impl Daemon {
         self.declined_until.is_none_or(|until| until <= Instant::now())
     }
 
-    fn batch_ends(&self, tip: &Tip) -> Option<Timestamp> {
-        let window = tip.desired.config.as_ref().map_or_else(Publishing::default, |config| config.publishing.clone());
-        Some(self.published_at?.plus(window.batch_window))
+    /// When the next commit may be made. What consumers act on goes out soon; how steps get on is collected for longer.
+    fn batch_ends(&self, tip: &Tip, plan: &Plan) -> Option<Timestamp> {
+        let config = tip.desired.config.as_ref();
+        let window = config.map_or_else(|| Publishing::default().batch_window, |config| config.publishing.batch_window);
+        let window = if changes_state(&tip.record, &plan.record) { window } else { window.max(DETAILS_WINDOW) };
+        Some(self.published_at?.plus(window))
     }
 
     fn publish(&mut self, tip: Tip, checked: CheckedPlan) -> Result<(), DaemonError> {
@@ -286,7 +322,8 @@ impl Daemon {
             record: &checked.plan().record,
             notices: &tip.notices,
             observes: tip.sound,
-            now,
+            // A commit is dated by the machine, also where the fleet's time is simulated: git orders by it.
+            committed_at: machine_time(),
         };
         match publish(&self.mirror, &tip, &publication) {
             Ok(published) => {
@@ -331,10 +368,13 @@ impl Daemon {
 
     fn maintain(&mut self) {
         self.publications += 1;
-        if self.publications.is_multiple_of(MAINTENANCE_EVERY)
-            && let Err(error) = self.mirror.maintain()
-        {
-            self.events.event(Event::Trouble(&error.to_string()));
+        if self.publications.is_multiple_of(MAINTENANCE_EVERY) {
+            let maintenance = self.mirror.maintenance();
+            std::thread::spawn(move || {
+                if let Err(error) = maintenance.run() {
+                    tracing::warn!(%error, "maintenance of the mirror failed; it is tried again later");
+                }
+            });
         }
     }
 
@@ -484,7 +524,8 @@ impl Daemon {
 
     /// Waits until every call has come back: where time stands still while there is work.
     fn await_hands(&mut self) {
-        while !self.stopping && (!self.memory.in_flight.is_empty() || self.rounds.values().any(|rounds| rounds.reading)) {
+        while !self.stopping && (!self.memory.in_flight.is_empty() || self.rounds.values().any(|rounds| rounds.reading))
+        {
             match self.news.recv_timeout(RealDuration::from_secs(60)) {
                 Ok(news) => self.hear(news),
                 Err(_) => return,
@@ -495,9 +536,11 @@ impl Daemon {
     /// Sleeps until something may be different: news, a time of the plan, a place to be read, the remote to be asked.
     fn sleep(&mut self, wake: Option<Timestamp>, calm: bool) {
         let now = self.clock.now();
-        let readings = self.rounds.iter().filter(|(_, rounds)| !rounds.reading).filter_map(|(place, rounds)| {
-            next_reading(rounds, self.attention.contains(place), self.clock.jumps())
-        });
+        let readings = self
+            .rounds
+            .iter()
+            .filter(|(_, rounds)| !rounds.reading)
+            .filter_map(|(place, rounds)| next_reading(rounds, self.attention.contains(place), self.clock.jumps()));
         let next = readings.chain(wake).min();
         if self.clock.jumps() && !calm && self.memory.in_flight.is_empty() {
             return self.jump(next, now);
@@ -550,6 +593,33 @@ fn refs_after(tip: &Tip, moved: &[(String, fleetwright_core::snapshot::CommitId)
 
 fn earliest(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
     a.into_iter().chain(b).min()
+}
+
+fn waits(plan: &Plan, notices: &Notices) -> Vec<String> {
+    let mut lines: Vec<String> =
+        notices.unreadable.iter().map(|(path, why)| format!("{path} can't be read: {why}")).collect();
+    for (id, report) in &plan.reports {
+        lines.extend(report.waiting.iter().map(|waiting| format!("{id}: {}", waiting.sentence())));
+        let people = |waiting: &&Waiting| waiting.ends() == Ends::Person;
+        for (name, all) in &report.clusters {
+            lines.extend(all.iter().filter(people).map(|waiting| format!("{name}: {}", waiting.sentence())));
+        }
+    }
+    lines
+}
+
+/// Whether a cluster comes, goes or changes its state, or a set takes up another wish.
+fn changes_state(old: &Record, new: &Record) -> bool {
+    new.sets.len() != old.sets.len()
+        || new.sets.iter().any(|(id, set)| {
+            let Some(before) = old.sets.get(id).filter(|before| !Arc::ptr_eq(before, set)) else {
+                return !old.sets.contains_key(id);
+            };
+            let states = |set: &ClusterSetStatus| -> Vec<_> {
+                set.clusters.iter().map(|c| (c.metadata.ordinal, c.status.state, c.status.retirement.clone())).collect()
+            };
+            before.spec != set.spec || states(before) != states(set)
+        })
 }
 
 fn remote_backoff(failures: u32) -> RealDuration {

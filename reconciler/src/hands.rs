@@ -56,7 +56,12 @@ pub struct Hands {
 
 impl Hands {
     /// Hands that report to `news`.
-    pub fn new(runtime: Handle, clock: Clock, news: Sender<News>, adapters: BTreeMap<Provider, Arc<dyn Cloud>>) -> Self {
+    pub fn new(
+        runtime: Handle,
+        clock: Clock,
+        news: Sender<News>,
+        adapters: BTreeMap<Provider, Arc<dyn Cloud>>,
+    ) -> Self {
         Self { runtime, clock, news, adapters, accounts: BTreeMap::new(), gates: BTreeMap::new() }
     }
 
@@ -81,7 +86,8 @@ impl Hands {
 
     /// Begins to read a place.
     pub fn read(&mut self, place: &Place) {
-        let (adapter, gate, clock, news) = (self.adapter(place), self.gate(place), self.clock.clone(), self.news.clone());
+        let (adapter, gate, clock, news) =
+            (self.adapter(place), self.gate(place), self.clock.clone(), self.news.clone());
         let place = place.clone();
         self.runtime.spawn(async move {
             // A closed semaphore can't be: nobody closes it.

@@ -8,6 +8,7 @@ pub mod clock;
 pub mod daemon;
 pub mod events;
 pub mod hands;
+pub mod progress;
 pub mod publisher;
 pub mod settings;
 pub mod tip;

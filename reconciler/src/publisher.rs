@@ -60,7 +60,7 @@ pub struct Publication<'a> {
     /// Whether the tip is taken up as a whole with this.
     pub observes: bool,
     /// The commit's time.
-    pub now: Timestamp,
+    pub committed_at: Timestamp,
 }
 
 /// What came of it.
@@ -89,7 +89,7 @@ pub fn publish(mirror: &Mirror, tip: &Tip, publication: &Publication<'_>) -> Res
         message: &message,
         author_name: AUTHOR,
         author_email: EMAIL,
-        time_unix_seconds: publication.now.unix_seconds(),
+        time_unix_seconds: publication.committed_at.unix_seconds(),
     })?;
     let mut updates = Vec::new();
     if let Some(commit) = &commit {

@@ -16,6 +16,8 @@ use fleetwright_schema::names::{ClusterName, Name};
 use fleetwright_schema::status::{ClusterIndex, ClusterState};
 use fleetwright_schema::units::Timestamp;
 
+use crate::publisher::EMAIL;
+
 /// The last bot commit: its `status/` is the record, whatever people did to the branch since.
 pub const RECORD_REF: &str = "refs/fleetwright/record";
 /// The last commit of people that was fully taken up.
@@ -59,6 +61,29 @@ pub struct TipReader {
     reading: Option<(CommitId, Arc<FleetReading>)>,
     last_config: Option<Arc<FleetSpec>>,
     acks: BTreeMap<CommitId, BTreeMap<ClusterName, Timestamp>>,
+    ancestry: Ancestry,
+}
+
+/// What is known of who descends from whom, so that months of status commits are walked once and not at every tip.
+#[derive(Default)]
+struct Ancestry {
+    /// The last tip that was found to descend from this observed commit.
+    proven: Option<(CommitId, CommitId)>,
+}
+
+impl Ancestry {
+    fn descends(&mut self, mirror: &Mirror, tip: &CommitId, observed: &CommitId) -> Result<bool, RepoError> {
+        let short = match &self.proven {
+            // A rewritten branch may still descend from what was observed, but not from the tip before it.
+            Some((known, before)) if known == observed => mirror.contains(before)? && mirror.descends(tip, before)?,
+            _ => false,
+        };
+        let descends = short || mirror.descends(tip, observed)?;
+        if descends {
+            self.proven = Some((observed.clone(), tip.clone()));
+        }
+        Ok(descends)
+    }
 }
 
 impl TipReader {
@@ -73,6 +98,7 @@ impl TipReader {
             reading: None,
             last_config: None,
             acks: BTreeMap::new(),
+            ancestry: Ancestry::default(),
         }
     }
 
@@ -88,7 +114,7 @@ impl TipReader {
         let status_commit = refs.branch(status_branch.as_deref().unwrap_or(&self.branch)).cloned();
         let record_commit = match refs.get(RECORD_REF) {
             Some(record) => Some(record.clone()),
-            None => last_of_the_bot(mirror, status_commit.as_ref())?,
+            None => last_commit(mirror, status_commit.as_ref(), |author| author == EMAIL)?,
         };
         let record = self.read_record(mirror, record_commit.as_ref())?;
         let hold = self.hold(mirror, commit.as_ref(), observed.as_ref())?;
@@ -98,7 +124,8 @@ impl TipReader {
             None => Desired::held(Hold::BranchGone, self.last_config.clone()),
         };
         let notices = notices(desired.hold.clone(), reading.as_deref());
-        let source = self.source(mirror, commit.as_ref(), observed.as_ref())?;
+        let rewritten = matches!(desired.hold, Some(Hold::HistoryRewritten { .. }));
+        let source = source(mirror, commit.as_ref(), observed.as_ref().filter(|_| !rewritten))?;
         let edited = edited(mirror, record_commit.as_ref(), status_commit.as_ref())?;
         let acknowledgements = self.read_acks(mirror, &refs)?;
         let files_parsed = self.fleet_cache.files_parsed;
@@ -126,7 +153,10 @@ impl TipReader {
         let keep = |path: &str| path != "status/" && !path.starts_with("status/");
         let snapshot = mirror.snapshot(commit, &keep, self.wish_snapshot.as_ref())?.snapshot;
         // The bot's own commits change nothing outside of status/, so they are no news.
-        let same = self.wish_snapshot.as_ref().is_some_and(|old| old.files == snapshot.files && old.refused == snapshot.refused);
+        let same = self
+            .wish_snapshot
+            .as_ref()
+            .is_some_and(|old| old.files == snapshot.files && old.refused == snapshot.refused);
         let reading = match (same, self.reading.take()) {
             (true, Some((_, reading))) => reading,
             _ => Arc::new(read_fleet(&snapshot, &mut self.fleet_cache)),
@@ -146,38 +176,28 @@ impl TipReader {
     }
 
     fn hold(
-        &self,
+        &mut self,
         mirror: &Mirror,
         commit: Option<&CommitId>,
         observed: Option<&CommitId>,
     ) -> Result<Option<Hold>, RepoError> {
         let Some(tip) = commit else { return Ok(Some(Hold::BranchGone)) };
         let Some(observed) = observed else { return Ok(None) };
-        let follows = mirror.descends(tip, observed)?;
-        Ok((!follows).then(|| Hold::HistoryRewritten { observed: observed.clone(), tip: tip.clone() }))
-    }
-
-    /// The last commit of people: the tip, unless everything since `observed` is below `status/`.
-    fn source(
-        &self,
-        mirror: &Mirror,
-        commit: Option<&CommitId>,
-        observed: Option<&CommitId>,
-    ) -> Result<Option<CommitId>, RepoError> {
-        let (Some(tip), Some(observed)) = (commit, observed) else { return Ok(commit.cloned()) };
-        if tip == observed || !mirror.descends(tip, observed)? {
-            return Ok(Some(tip.clone()));
+        if self.ancestry.descends(mirror, tip, observed)? {
+            return Ok(None);
         }
-        let changed = mirror.changed_paths(Some(observed), tip)?;
-        let ours = changed.iter().all(|path| path.starts_with("status/"));
-        Ok(Some(if ours { observed.clone() } else { tip.clone() }))
+        // The last commit of people, because the bot's own commit would change what it writes with each commit.
+        let tip = last_commit(mirror, Some(tip), |author| author != EMAIL)?.unwrap_or_else(|| tip.clone());
+        Ok(Some(Hold::HistoryRewritten { observed: observed.clone(), tip }))
     }
 
     fn read_acks(&mut self, mirror: &Mirror, refs: &RemoteRefs) -> Result<Acknowledgements, RepoError> {
         let mut acks = Acknowledgements::default();
         let mut kept = BTreeMap::new();
         for (name, commit) in refs.iter() {
-            let Some(consumer) = name.strip_prefix(ACKS_PREFIX).and_then(|rest| rest.parse::<Name>().ok()) else { continue };
+            let Some(consumer) = name.strip_prefix(ACKS_PREFIX).and_then(|rest| rest.parse::<Name>().ok()) else {
+                continue;
+            };
             let read = match self.acks.remove(commit).or_else(|| kept.get(commit).cloned()) {
                 Some(read) => read,
                 None => draining_at(mirror, commit)?,
@@ -190,16 +210,36 @@ impl TipReader {
     }
 }
 
-/// As many commits are searched for the bot's last one, where its ref is lost.
+/// The last commit of people: the tip, unless everything since `observed` is below `status/`. Without an observed
+/// commit that the tip descends from, the last that the bot did not make.
+fn source(
+    mirror: &Mirror,
+    commit: Option<&CommitId>,
+    observed: Option<&CommitId>,
+) -> Result<Option<CommitId>, RepoError> {
+    let (Some(tip), Some(observed)) = (commit, observed) else {
+        return last_commit(mirror, commit, |author| author != EMAIL);
+    };
+    let changed = if tip == observed { Vec::new() } else { mirror.changed_paths(Some(observed), tip)? };
+    let ours = changed.iter().all(|path| path.starts_with("status/"));
+    Ok(Some(if ours { observed.clone() } else { tip.clone() }))
+}
+
+/// As many commits are searched for the last one of the bot, or of people.
 const SEARCHED_MAX: usize = 10_000;
 
-/// Without its ref the record is the bot's last commit on the branch: people's edits since are not believed.
-fn last_of_the_bot(mirror: &Mirror, tip: Option<&CommitId>) -> Result<Option<CommitId>, RepoError> {
+/// The last commit whose author's address is as wanted. Without its ref the record is the bot's last commit on the
+/// branch: people's edits since are not believed.
+fn last_commit(
+    mirror: &Mirror,
+    tip: Option<&CommitId>,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<Option<CommitId>, RepoError> {
     let mut next = tip.cloned();
     for _ in 0..SEARCHED_MAX {
         let Some(commit) = next else { return Ok(None) };
         let info = mirror.commit_info(&commit)?;
-        if info.author_email == crate::publisher::EMAIL {
+        if wanted(&info.author_email) {
             return Ok(Some(commit));
         }
         next = info.parents.first().cloned();

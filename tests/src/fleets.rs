@@ -236,7 +236,14 @@ impl Moment {
         Timestamp::from_unix_seconds(self.now.unix_seconds() - minutes * 60)
     }
 
-    fn cluster(&self, id: &SetId, ordinal: u32, spec: &Arc<ClusterSpec>, state: ClusterState, place: &Place) -> Cluster {
+    fn cluster(
+        &self,
+        id: &SetId,
+        ordinal: u32,
+        spec: &Arc<ClusterSpec>,
+        state: ClusterState,
+        place: &Place,
+    ) -> Cluster {
         // All clusters of the sets before are known by now.
         let block = u32::try_from(self.memory.touched.len()).unwrap() + ordinal - 1;
         let served = state != ClusterState::Creating;
@@ -334,17 +341,21 @@ fn resource(id: &SetId, cluster: &Cluster, step: Step, print: &Arc<str>) -> Reso
             workloads: Some(Workloads { running: 5, left: if draining { 5 } else { 0 }, blocked_by: Vec::new() }),
         }),
         node_pools: match is_pools {
-            true => cluster.spec.node_pools.iter().map(|pool| NodePoolStatus {
-                name: pool.name.clone(),
-                instance_type: pool.spec.instance_type.clone(),
-            }).collect(),
+            true => cluster
+                .spec
+                .node_pools
+                .iter()
+                .map(|pool| NodePoolStatus { name: pool.name.clone(), instance_type: pool.spec.instance_type.clone() })
+                .collect(),
             false => Vec::new(),
         },
         infra_services: match is_services {
-            true => cluster.spec.infra_services.iter().map(|service| InfraServiceStatus {
-                name: service.name.clone(),
-                version: service.version.clone(),
-            }).collect(),
+            true => cluster
+                .spec
+                .infra_services
+                .iter()
+                .map(|service| InfraServiceStatus { name: service.name.clone(), version: service.version.clone() })
+                .collect(),
             false => Vec::new(),
         },
     }

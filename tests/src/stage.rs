@@ -142,7 +142,9 @@ impl Stage {
 
     /// The world as it will be when everything under way has ended; to be looked at only.
     pub fn world_in_the_end(&self) -> World {
-        self.world_at(fleetwright::clock::machine_time().plus(fleetwright_schema::units::Duration::from_seconds(300 * 86_400)))
+        self.world_at(
+            fleetwright::clock::machine_time().plus(fleetwright_schema::units::Duration::from_seconds(300 * 86_400)),
+        )
     }
 
     fn world_at(&self, start: fleetwright_schema::units::Timestamp) -> World {
@@ -193,6 +195,7 @@ impl Stage {
             once: false,
             until_settled: true,
             dry_run: false,
+            until: None,
         };
         let repo = self.person.path().display().to_string();
         let setup = Setup { repo, options, speed: Some(Speed::Max), seed: 7, state_dir: None };

@@ -70,11 +70,42 @@ pub fn sights(person: &Person, set: &str) -> Vec<Sight> {
     sights
 }
 
+/// What a consumer could read of a set, as a line for each change of a state: `1-5 READY, 6 CREATING`.
+pub fn tale(person: &Person, set: &str) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for sight in sights(person, set) {
+        let mut runs: Vec<(u32, u32, ClusterState)> = Vec::new();
+        let mut states: Vec<(u32, ClusterState)> =
+            sight.states.iter().map(|(name, state)| (ordinal(name), *state)).collect();
+        states.sort_unstable();
+        for (ordinal, state) in states {
+            match runs.last_mut() {
+                Some(run) if run.1 + 1 == ordinal && run.2 == state => run.1 = ordinal,
+                _ => runs.push((ordinal, ordinal, state)),
+            }
+        }
+        let words = runs.iter().map(|(first, last, state)| match first == last {
+            true => format!("{first} {state}"),
+            false => format!("{first}-{last} {state}"),
+        });
+        let line = words.collect::<Vec<_>>().join(", ");
+        if lines.last() != Some(&line) {
+            lines.push(line);
+        }
+    }
+    lines.join("\n")
+}
+
+fn ordinal(name: &str) -> u32 {
+    name.rsplit('-').next().unwrap().parse().unwrap()
+}
+
 /// Judges every commit of every set: serving never falls below `count` once it was reached (unless `count` grew, or
 /// clusters were lost), alive never rises above `count` + surge (unless `count` fell), and every bot commit changes
 /// something below `status/` and nothing else.
 pub fn judge(person: &Person) {
-    let all: BTreeSet<String> = person.history().iter().flat_map(|commit| statuses(person, *commit).into_keys()).collect();
+    let all: BTreeSet<String> =
+        person.history().iter().flat_map(|commit| statuses(person, *commit).into_keys()).collect();
     for set in &all {
         judge_set(set, &sights(person, set));
     }

@@ -50,6 +50,7 @@ fn daemon(repo: PathBuf, speed: Speed) -> (Ended, Tally) {
         once: false,
         until_settled: true,
         dry_run: false,
+        until: None,
     };
     let repo = repo.display().to_string();
     let setup = Setup { repo, options, speed: Some(speed), seed: 7, state_dir: None };
@@ -88,7 +89,8 @@ fn stage_of(count: u32, version: &str) -> Stage {
 
 fn wish(stage: &Stage, count: u32, version: &str) {
     let files = files(count, version);
-    let files: Vec<(&str, Option<&str>)> = files.iter().map(|(path, text)| (path.as_str(), Some(text.as_str()))).collect();
+    let files: Vec<(&str, Option<&str>)> =
+        files.iter().map(|(path, text)| (path.as_str(), Some(text.as_str()))).collect();
     stage.person.commit("another wish", &files);
 }
 

@@ -94,7 +94,8 @@ impl Judge {
     }
 
     fn action(&mut self, action: &Action) {
-        let set = self.tip.sets.get(&action.set).unwrap_or_else(|| panic!("{action}: no set {} at the tip", action.set));
+        let set =
+            self.tip.sets.get(&action.set).unwrap_or_else(|| panic!("{action}: no set {} at the tip", action.set));
         let cluster = set.clusters.iter().find(|cluster| cluster.metadata.name == action.key.cluster);
         let cluster = cluster.unwrap_or_else(|| panic!("{action}: the tip does not name it"));
         let state = cluster.status.state;
@@ -137,7 +138,10 @@ fn transition(id: &SetId, set: &ClusterSetStatus, was: Option<&Arc<Cluster>>, is
         }
         ClusterState::Drained => {
             let proof = is.status.retirement.as_ref().unwrap();
-            assert!(proof.empty_at.is_some() && proof.evidence.is_some() && proof.expected_workloads.is_some(), "{name}");
+            assert!(
+                proof.empty_at.is_some() && proof.evidence.is_some() && proof.expected_workloads.is_some(),
+                "{name}"
+            );
         }
         ClusterState::Deleting => {
             let proof = was.status.retirement.as_ref();
@@ -186,6 +190,7 @@ fn settle(stage: &Stage) -> Seen {
         once: false,
         until_settled: true,
         dry_run: false,
+        until: None,
     };
     let repo = stage.person.path().display().to_string();
     let setup = Setup { repo, options, speed: Some(Speed::Max), seed: 7, state_dir: None };
@@ -219,7 +224,8 @@ fn a_thousand_clusters_are_built_and_rotated_and_every_promise_holds_at_every_pl
     assert_eq!(built.most_alive, 1000);
 
     let second = files("1.34");
-    let second: Vec<(&str, Option<&str>)> = second.iter().map(|(path, text)| (path.as_str(), Some(text.as_str()))).collect();
+    let second: Vec<(&str, Option<&str>)> =
+        second.iter().map(|(path, text)| (path.as_str(), Some(text.as_str()))).collect();
     stage.person.commit("the next Kubernetes version", &second);
     let rotated = settle(&stage);
     eprintln!("rotated in {:?}: {rotated:?}", began.elapsed());

@@ -6,7 +6,7 @@ use fleetwright::daemon::Ended;
 use fleetwright_core::inventory::{ErrorClass, Step};
 use fleetwright_core::record::Record;
 use fleetwright_schema::names::SetId;
-use fleetwright_schema::status::{ClusterState, ClusterSetStatus, RetirementReason};
+use fleetwright_schema::status::{ClusterSetStatus, ClusterState, RetirementReason};
 use fleetwright_schema::units::{Duration, Timestamp};
 use fleetwright_simulator::{Fault, Scope, Target, Verb};
 use fleetwright_tests::stage::{FLEET, SET, Stage, cluster_set, path_of};
@@ -53,6 +53,11 @@ fn later(stage: &Stage, span: Duration) -> Timestamp {
     newest.unwrap_or_else(fleetwright::clock::machine_time).plus(span)
 }
 
+/// What consumers could read, told as golden text.
+fn tale(stage: &Stage) -> String {
+    fleetwright_tests::witness::tale(&stage.person, SET)
+}
+
 fn hours(count: u64) -> Duration {
     Duration::from_minutes(60 * count)
 }
@@ -68,6 +73,7 @@ fn five_clusters_are_built_and_published() {
     assert_eq!(cluster.metadata.name.as_str(), format!("{NAME}-1"));
     assert!(cluster.status.endpoint.as_deref().unwrap().starts_with("https://"));
     assert_eq!(cluster.status.node_pools[0].instance_type, "D4s_v3");
+    insta::assert_snapshot!(tale(&stage));
     stage.nothing_to_do();
 }
 
@@ -104,6 +110,7 @@ fn a_set_grows_and_shrinks_without_touching_what_stays() {
     stage.edit("count: 2");
     settled(&stage);
     assert_eq!(ordinals(&stage.status()), [1, 5], "no ordinal is used twice");
+    insta::assert_snapshot!(tale(&stage));
     stage.nothing_to_do();
 }
 
@@ -117,6 +124,7 @@ fn five_clusters_rotate_one_at_a_time() {
     assert_eq!(ordinals(&status), [6, 7, 8, 9, 10]);
     assert!(status.clusters.iter().all(|c| c.spec.kubernetes_version.as_str() == "1.34"));
     assert_eq!(created(&stage), 10);
+    insta::assert_snapshot!(tale(&stage));
     stage.nothing_to_do();
 }
 
@@ -129,6 +137,7 @@ fn five_clusters_rotate_two_at_a_time() {
     stage.run_until(|record, _| set_of(record).clusters.len() == 7);
     settled(&stage);
     assert_eq!(ordinals(&stage.status()), [6, 7, 8, 9, 10]);
+    insta::assert_snapshot!(tale(&stage));
     stage.nothing_to_do();
 }
 
@@ -141,11 +150,12 @@ fn a_surge_above_count_rotates_all_at_once() {
     stage.run_until(|record, _| set_of(record).clusters.len() == 6);
     settled(&stage);
     assert_eq!(ordinals(&stage.status()), [4, 5, 6]);
+    insta::assert_snapshot!(tale(&stage));
     stage.nothing_to_do();
 }
 
 /// A revert brings back what still stands: nothing is built while the old clusters are there.
-fn reverted_when(phase: impl FnMut(&ClusterSetStatus) -> bool + Send + 'static, rebuilt: usize) {
+fn reverted_when(story: &str, phase: impl FnMut(&ClusterSetStatus) -> bool + Send + 'static, rebuilt: usize) {
     let mut phase = phase;
     let stage = Stage::with_set(OLD);
     settled(&stage);
@@ -158,42 +168,63 @@ fn reverted_when(phase: impl FnMut(&ClusterSetStatus) -> bool + Send + 'static, 
     assert_eq!(count(&status, ClusterState::Ready), 5);
     assert!(status.clusters.iter().all(|c| c.spec.kubernetes_version.as_str() == "1.33"));
     assert_eq!(created(&stage), made + rebuilt, "{:?}", ordinals(&status));
+    insta::assert_snapshot!(story, tale(&stage));
     stage.nothing_to_do();
 }
 
 #[test]
 fn a_revert_before_the_replacement_is_made_builds_nothing() {
-    reverted_when(|set| count(set, ClusterState::Pending) == 1, 0);
+    reverted_when(
+        "a_revert_before_the_replacement_is_made_builds_nothing",
+        |set| count(set, ClusterState::Pending) == 1,
+        0,
+    );
 }
 
 #[test]
 fn a_revert_while_the_replacement_is_built_builds_nothing() {
-    reverted_when(|set| count(set, ClusterState::Creating) == 1, 0);
+    reverted_when(
+        "a_revert_while_the_replacement_is_built_builds_nothing",
+        |set| count(set, ClusterState::Creating) == 1,
+        0,
+    );
 }
 
 #[test]
 fn a_revert_while_the_replacement_bakes_builds_nothing() {
-    reverted_when(|set| count(set, ClusterState::Ready) == 6, 0);
+    reverted_when("a_revert_while_the_replacement_bakes_builds_nothing", |set| count(set, ClusterState::Ready) == 6, 0);
 }
 
 #[test]
 fn a_revert_while_the_old_one_drains_brings_it_back() {
-    reverted_when(|set| count(set, ClusterState::Draining) == 1, 0);
+    reverted_when("a_revert_while_the_old_one_drains_brings_it_back", |set| count(set, ClusterState::Draining) == 1, 0);
 }
 
 #[test]
 fn a_revert_in_the_rollback_window_brings_the_old_one_back() {
-    reverted_when(|set| count(set, ClusterState::Drained) == 1, 0);
+    reverted_when(
+        "a_revert_in_the_rollback_window_brings_the_old_one_back",
+        |set| count(set, ClusterState::Drained) == 1,
+        0,
+    );
 }
 
 #[test]
 fn a_revert_after_the_first_deletion_builds_what_is_gone() {
-    reverted_when(|set| count(set, ClusterState::Deleting) == 1, 1);
+    reverted_when(
+        "a_revert_after_the_first_deletion_builds_what_is_gone",
+        |set| count(set, ClusterState::Deleting) == 1,
+        1,
+    );
 }
 
 #[test]
 fn a_revert_in_the_second_batch_builds_only_what_is_gone() {
-    reverted_when(|set| set.tombstones.len() == 1 && count(set, ClusterState::Draining) == 1, 1);
+    reverted_when(
+        "a_revert_in_the_second_batch_builds_only_what_is_gone",
+        |set| set.tombstones.len() == 1 && count(set, ClusterState::Draining) == 1,
+        1,
+    );
 }
 
 #[test]
@@ -201,13 +232,16 @@ fn a_second_change_in_mid_rotation_is_taken_up_from_what_stands() {
     let stage = Stage::with_set(OLD);
     settled(&stage);
     stage.edit(NEW);
-    stage.run_until(|record, _| set_of(record).tombstones.len() == 2 && count(set_of(record), ClusterState::Creating) == 1);
+    stage.run_until(|record, _| {
+        set_of(record).tombstones.len() == 2 && count(set_of(record), ClusterState::Creating) == 1
+    });
     stage.edit("count: 5\nkubernetesVersion: \"1.35\"");
     settled(&stage);
     let status = stage.status();
     assert!(status.clusters.iter().all(|c| c.spec.kubernetes_version.as_str() == "1.35"));
     let superseded = status.tombstones.iter().filter(|stone| stone.reason == RetirementReason::Superseded).count();
     assert_eq!(superseded, 1, "what did not serve yet went first");
+    insta::assert_snapshot!(tale(&stage));
     stage.nothing_to_do();
 }
 
@@ -229,6 +263,7 @@ fn a_create_that_never_succeeds_halts_the_rotation_and_touches_nothing_that_serv
     stage.person.revert(change);
     settled(&stage);
     assert_eq!(ordinals(&stage.status()), [1, 2, 3, 4, 5]);
+    insta::assert_snapshot!(tale(&stage));
     stage.nothing_to_do();
 }
 
@@ -295,6 +330,7 @@ fn removals_over_the_budget_wait_for_an_approval_of_exactly_them() {
     stage.person.commit("approval", &[("approvals/shrink.yaml", Some(&approval(digest, 7)))]);
     settled(&stage);
     assert_eq!(ordinals(&stage.status()), [1]);
+    insta::assert_snapshot!(tale(&stage));
     stage.nothing_to_do();
 }
 
@@ -421,7 +457,8 @@ fn a_doubled_network_is_settled_before_anything_uses_it() {
     let set = "prod/aws/us-east-1/ModelServing";
     let stage = Stage::new(&[("fleet.yaml", FLEET), (&path_of(set), &cluster_set(set, "count: 2"))]);
     let from = fleetwright::clock::machine_time();
-    let stale = Fault::StaleReads { scope: Scope::default(), lag: Duration::from_minutes(3), from, until: from.plus(hours(1)) };
+    let stale =
+        Fault::StaleReads { scope: Scope::default(), lag: Duration::from_minutes(3), from, until: from.plus(hours(1)) };
     stage.world().inject(stale).unwrap();
     settled(&stage);
     let made = stage.world().history().unwrap();
@@ -503,10 +540,9 @@ fn edits_below_status_are_reported_and_rewritten_and_not_believed() {
     settled(&stage);
     let path = format!("status/clustersets/{SET}.yaml");
     let good = stage.person.files(stage.person.tip().unwrap(), &path)[&path].clone();
-    stage.person.commit("tamper", &[
-        (&path, Some(&good.replace("READY", "DELETING"))),
-        ("status/stray.txt", Some("hello")),
-    ]);
+    stage
+        .person
+        .commit("tamper", &[(&path, Some(&good.replace("READY", "DELETING"))), ("status/stray.txt", Some("hello"))]);
     settled(&stage);
     let tip = stage.person.tip().unwrap();
     assert_eq!(stage.person.files(tip, &path)[&path], good);
@@ -529,6 +565,7 @@ fn tags_and_node_counts_change_in_place() {
     assert_eq!(ordinals(&status), [1, 2, 3]);
     assert!(status.clusters.iter().all(|cluster| cluster.spec.tags["team"] == "platform"));
     assert_eq!(created(&stage), 3);
+    insta::assert_snapshot!(tale(&stage));
     stage.nothing_to_do();
 }
 
@@ -554,6 +591,7 @@ fn a_cluster_that_somebody_deleted_is_replaced() {
     let status = stage.status();
     assert_eq!(ordinals(&status), [1, 3, 4]);
     assert_eq!(status.tombstones[0].reason, RetirementReason::Lost);
+    insta::assert_snapshot!(tale(&stage));
     stage.nothing_to_do();
 }
 
@@ -605,7 +643,10 @@ const CONSUMER: &str = "  consumers:\n    - { name: gateway, grace: 4h }\n";
 #[test]
 fn a_drain_waits_for_its_consumers_to_read_of_it() {
     let fleet = format!("{FLEET}{CONSUMER}");
-    let stage = Stage::new(&[("fleet.yaml", &fleet), (&path_of(SET), &cluster_set(SET, "count: 1\nkubernetesVersion: \"1.33\""))]);
+    let stage = Stage::new(&[
+        ("fleet.yaml", &fleet),
+        (&path_of(SET), &cluster_set(SET, "count: 1\nkubernetesVersion: \"1.33\"")),
+    ]);
     settled(&stage);
     stage.edit("count: 1\nkubernetesVersion: \"1.34\"");
     stage.run_until(|record, _| count(set_of(record), ClusterState::Draining) == 1);
@@ -617,14 +658,20 @@ fn a_drain_waits_for_its_consumers_to_read_of_it() {
     let since = drains(&stage).unwrap().at;
     let status = stage.status();
     assert_eq!(ordinals(&status), [2]);
-    assert!(since < status.clusters[0].status.ready_at.unwrap().plus(hours(4)), "it did not wait for the grace to pass");
+    assert!(
+        since < status.clusters[0].status.ready_at.unwrap().plus(hours(4)),
+        "it did not wait for the grace to pass"
+    );
     stage.nothing_to_do();
 }
 
 #[test]
 fn a_consumer_that_never_reads_is_waited_for_until_its_grace_has_passed() {
     let fleet = format!("{FLEET}{CONSUMER}");
-    let stage = Stage::new(&[("fleet.yaml", &fleet), (&path_of(SET), &cluster_set(SET, "count: 1\nkubernetesVersion: \"1.33\""))]);
+    let stage = Stage::new(&[
+        ("fleet.yaml", &fleet),
+        (&path_of(SET), &cluster_set(SET, "count: 1\nkubernetesVersion: \"1.33\"")),
+    ]);
     settled(&stage);
     stage.edit("count: 1\nkubernetesVersion: \"1.34\"");
     let overdue = |set: &ClusterSetStatus| {

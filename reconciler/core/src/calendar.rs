@@ -24,7 +24,12 @@ pub fn frozen(freezes: &[Freeze], set: &SetId, tags: &BTreeMap<String, String>, 
 }
 
 /// The next freeze that begins for a set, so that somebody wakes for it.
-pub fn next_freeze(freezes: &[Freeze], set: &SetId, tags: &BTreeMap<String, String>, now: Timestamp) -> Option<Timestamp> {
+pub fn next_freeze(
+    freezes: &[Freeze],
+    set: &SetId,
+    tags: &BTreeMap<String, String>,
+    now: Timestamp,
+) -> Option<Timestamp> {
     freezes.iter().filter(|freeze| freeze.from > now && freeze.sets.selects(set, tags)).map(|freeze| freeze.from).min()
 }
 
@@ -56,7 +61,9 @@ pub fn windows(all: &[MaintenanceWindow], set: &SetId, tags: &BTreeMap<String, S
     match (selected, next) {
         (true, Some(closed)) => Windows::Closed(closed),
         // A window whose zone or start can't be understood never opens; validation refuses such a fleet.
-        (true, None) => Windows::Closed(Closed { by: all[0].name.clone(), until: now.plus(Duration::from_seconds(86_400)) }),
+        (true, None) => {
+            Windows::Closed(Closed { by: all[0].name.clone(), until: now.plus(Duration::from_seconds(86_400)) })
+        }
         (false, _) => Windows::Open(None),
     }
 }

@@ -165,7 +165,8 @@ fn diff(from: &ClusterSpec, to: &ClusterSpec) -> Vec<Change> {
         let (was, is) = (list(infra_services), list(&to.infra_services));
         found.add("infraServices", SpecField::InfraServices, "infraServices", &was, &is);
     }
-    let pool = |pool: &Option<_>| pool.as_ref().map_or("none".to_owned(), |p: &fleetwright_schema::names::Name| p.to_string());
+    let pool =
+        |pool: &Option<_>| pool.as_ref().map_or("none".to_owned(), |p: &fleetwright_schema::names::Name| p.to_string());
     if network.address_pool != to.network.address_pool {
         let (was, is) = (pool(&network.address_pool), pool(&to.network.address_pool));
         found.add("network.addressPool", SpecField::Network, "network.addressPool", &was, &is);

@@ -172,9 +172,10 @@ const fn is_way(from: ClusterState, to: ClusterState) -> bool {
 fn check_deletion(inputs: &Inputs<'_>, was: &Cluster, cluster: &Cluster, objections: &mut Objections<'_>) {
     let name = &cluster.metadata.name;
     let retirement = cluster.status.retirement.as_ref();
-    let proven = retirement.is_some_and(|r| r.empty_at.is_some() && r.evidence.is_some() && r.expected_workloads.is_some());
-    let lost = retirement.is_some_and(|r| r.reason == RetirementReason::Lost)
-        && inputs.memory.absent_since.contains_key(name);
+    let proven =
+        retirement.is_some_and(|r| r.empty_at.is_some() && r.evidence.is_some() && r.expected_workloads.is_some());
+    let lost =
+        retirement.is_some_and(|r| r.reason == RetirementReason::Lost) && inputs.memory.absent_since.contains_key(name);
     let sound = match was.status.state {
         ClusterState::Pending | ClusterState::Creating => was.status.ready_at.is_none() || lost,
         ClusterState::Drained => proven || lost,
@@ -183,7 +184,12 @@ fn check_deletion(inputs: &Inputs<'_>, was: &Cluster, cluster: &Cluster, objecti
     objections.unless(sound, || format!("{name} would be deleted without evidence that it is empty"));
 }
 
-fn check_numbers(inputs: &Inputs<'_>, before: &[Arc<Cluster>], new: &ClusterSetStatus, objections: &mut Objections<'_>) {
+fn check_numbers(
+    inputs: &Inputs<'_>,
+    before: &[Arc<Cluster>],
+    new: &ClusterSetStatus,
+    objections: &mut Objections<'_>,
+) {
     let spec = &new.spec;
     let rotation = &spec.update_strategy.cluster_rotation;
     let alive_max = (spec.count as usize).saturating_add(rotation.max_surge as usize);
@@ -195,16 +201,21 @@ fn check_numbers(inputs: &Inputs<'_>, before: &[Arc<Cluster>], new: &ClusterSetS
         .clusters
         .iter()
         .filter(|cluster| cluster.status.state == ClusterState::Draining)
-        .filter(|cluster| before.iter().any(|old| old.metadata.name == cluster.metadata.name && old.status.state.serves()))
+        .filter(|cluster| {
+            before.iter().any(|old| old.metadata.name == cluster.metadata.name && old.status.state.serves())
+        })
         .collect();
     if drains.is_empty() {
         return;
     }
     let serving = new.clusters.iter().filter(|cluster| cluster.status.state.serves()).count();
     objections.unless(serving >= spec.count as usize, || format!("{serving} of {} would serve", spec.count));
-    let replaces = drains.iter().any(|c| c.status.retirement.as_ref().is_some_and(|r| r.reason == RetirementReason::Replaced));
-    let baked = |cluster: &Cluster| cluster.status.ready_at.is_some_and(|ready| ready.plus(rotation.bake) <= inputs.now);
-    let standing = new.clusters.iter().filter(|c| c.status.state.serves() && (baked(c) || *c.spec != spec.template)).count();
+    let replaces =
+        drains.iter().any(|c| c.status.retirement.as_ref().is_some_and(|r| r.reason == RetirementReason::Replaced));
+    let baked =
+        |cluster: &Cluster| cluster.status.ready_at.is_some_and(|ready| ready.plus(rotation.bake) <= inputs.now);
+    let standing =
+        new.clusters.iter().filter(|c| c.status.state.serves() && (baked(c) || *c.spec != spec.template)).count();
     objections.unless(!replaces || standing >= spec.count as usize, || {
         format!("{standing} of {} would serve and have baked", spec.count)
     });
@@ -229,7 +240,8 @@ fn check_actions(
         };
         let published = was.status.state == is.status.state && was.spec == is.spec;
         objections.unless(published, || format!("{action}: {name} changes in the same plan"));
-        objections.unless(permits(&was, &action.effect), || format!("{action}: not while {name} is {}", was.status.state));
+        objections
+            .unless(permits(&was, &action.effect), || format!("{action}: not while {name} is {}", was.status.state));
         let in_place = place_of(objections.id, &was) == action.place;
         objections.unless(in_place, || format!("{action}: {name} is not in {}", action.place));
         let free = seen.insert(&action.key) && !inputs.memory.in_flight.contains(&action.key);

@@ -60,7 +60,9 @@ impl fmt::Display for Hold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::FileUnreadable(path) => write!(f, "{path} can't be read; `fleetwright validate` says why"),
-            Self::FleetUnreadable => f.write_str("fleet.yaml is missing or can't be read; `fleetwright validate` says why"),
+            Self::FleetUnreadable => {
+                f.write_str("fleet.yaml is missing or can't be read; `fleetwright validate` says why")
+            }
             Self::HistoryRewritten { observed, tip } => write!(
                 f,
                 "the branch was rewritten: {} does not descend from {}, the last commit taken up; restore it, or accept \
@@ -75,7 +77,9 @@ impl fmt::Display for Hold {
                 f,
                 "parts of {cluster} exist and no record names them; restore refs/fleetwright/record or the branch's status/"
             ),
-            Self::Retained => f.write_str("the set's file was removed; deletionPolicy Retain keeps its clusters as they are"),
+            Self::Retained => {
+                f.write_str("the set's file was removed; deletionPolicy Retain keeps its clusters as they are")
+            }
             Self::NoAccount => f.write_str("fleet.yaml no longer names the account of the set's clusters"),
         }
     }

@@ -17,7 +17,11 @@ use crate::inventory::Step;
 pub fn digest(value: &impl Serialize, digits: usize) -> String {
     let json = serde_json::to_vec(value).unwrap_or_default();
     let hash = Sha256::digest(&json);
-    hash.iter().flat_map(|byte| [byte >> 4, byte & 15]).take(digits).filter_map(|n| char::from_digit(n.into(), 16)).collect()
+    hash.iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .take(digits)
+        .filter_map(|n| char::from_digit(n.into(), 16))
+        .collect()
 }
 
 /// The name of a spec: ten hexadecimal digits.

@@ -158,9 +158,11 @@ impl Waiting {
             Self::Bake { cluster, until } => {
                 ("Baking", "Bake".into(), format!("{cluster} counts as a replacement from {until} on"))
             }
-            Self::Replacement => {
-                ("WaitingForReplacement", "Replacement".into(), "serves until its replacement is READY and baked".into())
-            }
+            Self::Replacement => (
+                "WaitingForReplacement",
+                "Replacement".into(),
+                "serves until its replacement is READY and baked".into(),
+            ),
             Self::Observation(place, why) | Self::Unreadable(place, why) => {
                 ("Unknown", "NotObserved".into(), format!("{place}: {why}"))
             }
@@ -184,7 +186,9 @@ impl Waiting {
             Self::RollbackWindow(until) => {
                 ("RollbackWindow", "RollbackWindow".into(), format!("a revert brings it back until {until}"))
             }
-            Self::NotEmpty => ("NotEmpty", "WorkloadsPresent".into(), "it still has workloads and is not deleted".into()),
+            Self::NotEmpty => {
+                ("NotEmpty", "WorkloadsPresent".into(), "it still has workloads and is not deleted".into())
+            }
             Self::Stalled { since, deadline, hopeless: _ } => {
                 ("Stalled", "ProgressDeadlineExceeded".into(), format!("no progress within {deadline} of {since}"))
             }

@@ -24,7 +24,7 @@ mod writing;
 
 pub use error::{PushError, RepoError};
 pub use local::LocalRepo;
-pub use mirror::{Mirror, MirrorOptions, RemoteRefs};
+pub use mirror::{Maintenance, Mirror, MirrorOptions, RemoteRefs};
 pub use names::{branch_ref, check_ref};
 pub use objects::{CommitInfo, Objects};
 pub use push::RefUpdate;

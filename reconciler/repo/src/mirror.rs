@@ -75,6 +75,17 @@ impl RemoteRefs {
     }
 }
 
+/// Maintenance of a mirror, ready to be run.
+pub struct Maintenance(Program);
+
+impl Maintenance {
+    /// Runs it to its end.
+    pub fn run(self) -> Result<(), RepoError> {
+        let args = MAINTAIN_ARGS.iter().map(|arg| (*arg).to_owned()).collect::<Vec<_>>();
+        self.0.run(&args, None)?.stdout_or_error().map(drop)
+    }
+}
+
 /// A bare clone that only the daemon uses. What it can read of its objects is [`Objects`].
 pub struct Mirror {
     pub(crate) objects: Objects,
@@ -182,10 +193,13 @@ impl Mirror {
 
     /// Packs what has piled up, if it is worth it, and writes the commit graph. Run it every few hundred publications.
     pub fn maintain(&self) -> Result<(), RepoError> {
-        let program =
-            Program { git_dir: self.program.git_dir.clone(), time_limit: self.options.maintenance_time_limit };
-        let args = MAINTAIN_ARGS.iter().map(|arg| (*arg).to_owned()).collect::<Vec<_>>();
-        program.run(&args, None)?.stdout_or_error().map(drop)
+        self.maintenance().run()
+    }
+
+    /// What [`Mirror::maintain`] does, to be run on another thread: git packs while we read and write.
+    pub fn maintenance(&self) -> Maintenance {
+        let git_dir = self.program.git_dir.clone();
+        Maintenance(Program { git_dir, time_limit: self.options.maintenance_time_limit })
     }
 
     pub(crate) fn git(&self, args: &[&str], more: &[String]) -> Result<Finished, RepoError> {

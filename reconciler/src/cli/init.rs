@@ -23,15 +23,20 @@ pub struct Args {
 /// Writes the template, makes a repository of it, and says what to do next.
 pub fn run(args: &Args, out: &mut Out) -> Result<Exit, CliError> {
     let dir = &args.dir;
+    begin(dir)?;
+    out.print(&next_steps(dir, FILES.len()))?;
+    Ok(Exit::Sound)
+}
+
+/// A repository with the template in one commit.
+pub(super) fn begin(dir: &Path) -> Result<(), CliError> {
     refuse_what_is_not_empty(dir)?;
     for (path, text) in FILES {
         write(&dir.join(path), text)?;
     }
     git(dir, &["init", "--quiet", "--initial-branch=main"])?;
     git(dir, &["add", "--all"])?;
-    commit(dir)?;
-    out.print(&next_steps(dir, FILES.len()))?;
-    Ok(Exit::Sound)
+    commit(dir, "fleet: begin with the template")
 }
 
 fn refuse_what_is_not_empty(dir: &Path) -> Result<(), CliError> {
@@ -53,18 +58,18 @@ fn write(path: &Path, text: &str) -> Result<(), CliError> {
 }
 
 /// The commit bears the user's name; where git knows none, ours, so that a first try does not end here.
-fn commit(dir: &Path) -> Result<(), CliError> {
+pub(super) fn commit(dir: &Path, message: &str) -> Result<(), CliError> {
     let mut args: Vec<&str> = Vec::new();
     if git(dir, &["var", "GIT_COMMITTER_IDENT"]).is_err() {
         args.extend(["-c", "user.name=Fleetwright", "-c", "user.email=fleetwright@localhost"]);
     }
     args.extend(["-c", "commit.gpgSign=false", "-c", "core.hooksPath=/dev/null"]);
-    args.extend(["commit", "--quiet", "--message", "fleet: begin with the template"]);
+    args.extend(["commit", "--quiet", "--message", message]);
     git(dir, &args).map(drop)
 }
 
 /// Runs git in a directory, whatever repository the environment points at.
-fn git(dir: &Path, args: &[&str]) -> Result<String, CliError> {
+pub(super) fn git(dir: &Path, args: &[&str]) -> Result<String, CliError> {
     let mut command = Command::new("git");
     for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"] {
         command.env_remove(name);

@@ -82,6 +82,10 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 #[non_exhaustive]
 pub enum Command {
+    /// Watch a fleet repository, and make the clouds as it says
+    Run(run::RunArgs),
+    /// Show a whole fleet on simulated clouds: built, rotated, reverted
+    Demo(demo::DemoArgs),
     /// Write a new fleet repository from the template
     Init(init::Args),
     /// Tell everything that is wrong with a fleet repository
@@ -110,6 +114,8 @@ pub enum Command {
 
 fn dispatch(command: &Command, out: &mut Out) -> Result<Exit, CliError> {
     match command {
+        Command::Run(args) => run::run(args, out),
+        Command::Demo(args) => demo::run(args, out),
         Command::Init(args) => init::run(args, out),
         Command::Validate(args) => validate::run(args, out),
         Command::Plan(args) => plan::run(args, out),

@@ -1,8 +1,21 @@
-//! The arguments of `run`, the daemon.
+//! `run`: the daemon, with its log or its progress shown.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::time::Duration as RealDuration;
 
 use clap::ValueEnum;
+use fleetwright_core::plan::Plan;
+use fleetwright_core::record::Record;
+use fleetwright_schema::units::Duration;
+use fleetwright_simulator::Speed;
+
+use super::error::{CliError, Exit};
+use super::output::{Out, counted};
+use crate::assembly::{Setup, assemble};
+use crate::daemon::{DaemonError, Ended, Options};
+use crate::events::{Event, Events, Logged};
+use crate::progress::Bars;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -30,7 +43,7 @@ pub struct RunArgs {
     /// Print the plan; write nothing to the repository and do nothing in a cloud
     #[arg(long)]
     pub dry_run: bool,
-    /// How much faster than real time simulated clouds run: a factor like `60`, or `max`; `1` when left out
+    /// How much faster than real time simulated clouds run: a factor like `60`, or `max`; `60` when left out
     #[arg(long, value_name = "FACTOR")]
     pub sim_speed: Option<String>,
     /// The seed of what is random in simulated clouds
@@ -60,6 +73,116 @@ pub enum LogFormat {
     Text,
     /// A JSON object a line
     Json,
+}
+
+/// Runs the daemon until it ends.
+pub fn run(args: &RunArgs, out: &mut Out) -> Result<Exit, CliError> {
+    let setup = setup(args)?;
+    let bars = std::io::stderr().is_terminal() && args.log == LogFormat::Auto && !args.quiet && !args.dry_run;
+    if !bars {
+        log(args.log, args.quiet);
+    }
+    let events: Box<dyn Events> = match (args.dry_run, bars) {
+        (true, _) => Box::new(DryRun),
+        (false, true) => Box::new(Bars::new()),
+        (false, false) => Box::new(Logged),
+    };
+    let mut assembled = assemble(setup, events).map_err(failed)?;
+    let ended = assembled.daemon.run().map_err(failed)?;
+    if !args.quiet && !args.dry_run {
+        out.print(&summary(ended, assembled.daemon.record(), &assembled.daemon.waits()))?;
+    }
+    Ok(match ended {
+        Ended::Settled | Ended::Stopped | Ended::Once => Exit::Sound,
+        Ended::Stuck => Exit::Waiting,
+    })
+}
+
+fn setup(args: &RunArgs) -> Result<Setup, CliError> {
+    let poll: Duration = args.poll_interval.parse().map_err(|why: String| CliError::usage(why))?;
+    if poll.seconds() == 0 {
+        return Err(CliError::usage("--poll-interval must be at least 1s"));
+    }
+    let speed = args.sim_speed.as_deref().map(str::parse::<Speed>).transpose().map_err(CliError::usage)?;
+    let options = Options {
+        branch: args.branch.clone().unwrap_or_else(|| "main".to_owned()),
+        poll_interval: RealDuration::from_secs(poll.seconds()),
+        once: args.once,
+        until_settled: args.until_settled,
+        dry_run: args.dry_run,
+        until: None,
+    };
+    Ok(Setup { repo: args.repo.clone(), options, speed, seed: args.sim_seed, state_dir: args.state_dir.clone() })
+}
+
+/// What a daemon's error means for the exit code.
+pub fn failed(error: DaemonError) -> CliError {
+    match error {
+        DaemonError::Repository(error) => CliError::from(error),
+        DaemonError::World(_) => CliError::unreadable(error.to_string()),
+        DaemonError::Unsuitable(why) => CliError::usage(why),
+    }
+}
+
+fn log(format: LogFormat, quiet: bool) {
+    use tracing_subscriber::EnvFilter;
+    let level = if quiet { "warn" } else { "info" };
+    let filter = EnvFilter::try_from_env("FLEETWRIGHT_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let terminal = std::io::stderr().is_terminal();
+    let json = format == LogFormat::Json || (format == LogFormat::Auto && !terminal);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal);
+    // A second initialisation in one process keeps the first: nothing is lost.
+    let _ = match json {
+        true => builder.json().flatten_event(true).try_init(),
+        false => builder.with_target(false).try_init(),
+    };
+}
+
+/// One line on how things stand, and what waits for people.
+pub fn summary(ended: Ended, record: Option<&Record>, waits: &[String]) -> String {
+    let clusters = record.map_or(0, |record| record.clusters().count());
+    let sets = record.map_or(0, |record| record.sets.values().filter(|set| !set.clusters.is_empty()).count());
+    let what = format!("{} in {}", counted(clusters, "cluster", "clusters"), counted(sets, "set", "sets"));
+    match ended {
+        Ended::Settled => format!("settled: {what}\n"),
+        Ended::Stuck => {
+            format!("waiting for a person: {what}\n{}", waits.iter().map(|w| format!("  {w}\n")).collect::<String>())
+        }
+        Ended::Stopped => format!("stopped: {what}\n"),
+        Ended::Once => format!("one pass: {what}\n"),
+    }
+}
+
+/// Prints the one plan of a dry run.
+struct DryRun;
+
+impl Events for DryRun {
+    fn event(&mut self, event: Event<'_>) {
+        if let Event::Planned { plan, record, .. } = event {
+            // The only thing that is shown; a closed pipe is the reader's business.
+            let _ = std::io::Write::write_all(&mut std::io::stdout(), dry(plan, record).as_bytes());
+        }
+    }
+}
+
+fn dry(plan: &Plan, record: &Record) -> String {
+    let mut text = String::new();
+    for (id, set) in &plan.record.sets {
+        let before = record.sets.get(id);
+        for cluster in &set.clusters {
+            let was = before.and_then(|set| set.clusters.iter().find(|c| c.metadata.name == cluster.metadata.name));
+            let (was, is) = (was.map(|cluster| cluster.status.state), cluster.status.state);
+            if was != Some(is) {
+                let from = was.map_or_else(|| "new".to_owned(), |state| state.to_string());
+                text.push_str(&format!("would publish {}: {from} -> {is}\n", cluster.metadata.name));
+            }
+        }
+    }
+    plan.actions.iter().for_each(|action| text.push_str(&format!("would {action} in {}\n", action.place)));
+    for (id, report) in plan.reports.iter().filter(|(_, report)| !report.settled) {
+        report.waiting.iter().for_each(|waiting| text.push_str(&format!("{id} waits: {}\n", waiting.sentence())));
+    }
+    if text.is_empty() { "nothing to do\n".to_owned() } else { text }
 }
 
 #[cfg(test)]

@@ -149,7 +149,8 @@ fn bench_one_file() {
     let dir = tempfile::tempdir().unwrap();
     let person = Person::new(&dir.path().join("fleet.git"));
     let files = fleets::files(&moment.ids, |index| shape.spec(index, "1.33"));
-    let all: Vec<(&str, Option<&str>)> = files.iter().map(|(path, text)| (path.as_str(), Some(text.as_str()))).collect();
+    let all: Vec<(&str, Option<&str>)> =
+        files.iter().map(|(path, text)| (path.as_str(), Some(text.as_str()))).collect();
     person.commit("begin", &all);
     let mirror = mirror_of(&person, dir.path());
     let keep = |path: &str| path != "status/" && !path.starts_with("status/");
@@ -192,7 +193,8 @@ fn bench_status_commit() {
     let dir = tempfile::tempdir().unwrap();
     let person = Person::new(&dir.path().join("fleet.git"));
     let files = fleets::files(&moment.ids, |index| shape.spec(index, "1.33"));
-    let all: Vec<(&str, Option<&str>)> = files.iter().map(|(path, text)| (path.as_str(), Some(text.as_str()))).collect();
+    let all: Vec<(&str, Option<&str>)> =
+        files.iter().map(|(path, text)| (path.as_str(), Some(text.as_str()))).collect();
     person.commit("begin", &all);
     let mirror = mirror_of(&person, dir.path());
     let mut reader = TipReader::new("main");
@@ -228,7 +230,7 @@ fn published(
     record: &Record,
     now: fleetwright_schema::units::Timestamp,
 ) -> (Tip, f64, f64) {
-    let publication = Publication { branch: "main", record, notices: &tip.notices, observes: true, now };
+    let publication = Publication { branch: "main", record, notices: &tip.notices, observes: true, committed_at: now };
     let (writing, done) = real_milliseconds(|| publish(mirror, tip, &publication).unwrap());
     let mut refs = tip.refs.clone();
     done.moved.iter().for_each(|(name, commit)| refs.set(name, commit));

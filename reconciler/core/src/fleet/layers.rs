@@ -69,11 +69,8 @@ impl Stack<'_> {
         };
         let resolved = self.complete(layer, set, &layers, problems)?;
         let wave = self.wave(&resolved, set, problems)?;
-        let place = Place {
-            cloud: self.id.location.cloud,
-            account: account.into(),
-            region: self.id.location.region.clone(),
-        };
+        let place =
+            Place { cloud: self.id.location.cloud, account: account.into(), region: self.id.location.region.clone() };
         Some(WantedSet { resolved: Arc::new(resolved), place, wave })
     }
 
@@ -214,14 +211,18 @@ impl Stack<'_> {
         };
         let index = names.iter().position(|name| name == about).unwrap_or(0);
         let (rule, message) = match &problem {
-            ServiceProblem::Unknown(name) => ("infra-service-unknown", format!("there is no infra-services/{name}/service.yaml")),
-            ServiceProblem::Unreadable(name) => {
-                ("infra-service-unreadable", format!("infra-services/{name}/service.yaml, which this set rests on, has errors"))
+            ServiceProblem::Unknown(name) => {
+                ("infra-service-unknown", format!("there is no infra-services/{name}/service.yaml"))
             }
+            ServiceProblem::Unreadable(name) => (
+                "infra-service-unreadable",
+                format!("infra-services/{name}/service.yaml, which this set rests on, has errors"),
+            ),
             ServiceProblem::Cycle(name) => ("infra-service-cycle", format!("infra service {name} depends on itself")),
-            ServiceProblem::Missing { service, needs } => {
-                ("infra-service-dependency", format!("infra service {service} needs {needs}, which the set does not name"))
-            }
+            ServiceProblem::Missing { service, needs } => (
+                "infra-service-dependency",
+                format!("infra service {service} needs {needs}, which the set does not name"),
+            ),
         };
         let hint = did_you_mean(about.as_str(), self.services.keys().map(String::as_str));
         let hint = hint.filter(|_| matches!(problem, ServiceProblem::Unknown(_)));
@@ -235,7 +236,12 @@ impl Stack<'_> {
         }
     }
 
-    fn wave(&self, resolved: &ResolvedSet, set: &Parsed, problems: &mut Vec<Diagnostic>) -> Option<Option<(usize, Name)>> {
+    fn wave(
+        &self,
+        resolved: &ResolvedSet,
+        set: &Parsed,
+        problems: &mut Vec<Diagnostic>,
+    ) -> Option<Option<(usize, Name)>> {
         if self.config.waves.is_empty() {
             return Some(None);
         }
@@ -246,9 +252,12 @@ impl Stack<'_> {
         let (rule, message, hint) = match mine.as_slice() {
             [(index, wave)] => return Some(Some((*index, wave.name.clone()))),
             [] => ("wave-none", format!("{} is in no wave", self.id), "add its environment, region or tags to a wave"),
-            _ => ("wave-several", format!("{} is in several waves: {}", self.id, names()), "narrow all but one of them"),
+            _ => {
+                ("wave-several", format!("{} is in several waves: {}", self.id, names()), "narrow all but one of them")
+            }
         };
-        problems.push(set.problem("/metadata/location", rule, message).hint(format!("{hint} in fleet.yaml, spec.waves")));
+        problems
+            .push(set.problem("/metadata/location", rule, message).hint(format!("{hint} in fleet.yaml, spec.waves")));
         None
     }
 }

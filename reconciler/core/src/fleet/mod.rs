@@ -231,7 +231,13 @@ fn resolve_sets(
         let resolved = match cache.resolved.remove(id) {
             Some((known, resolved)) if known == key => resolved,
             _ => {
-                let stack = layers::Stack { id, config, fleet_file, cluster_type: cluster_type.map(|(_, read)| read), services: &services };
+                let stack = layers::Stack {
+                    id,
+                    config,
+                    fleet_file,
+                    cluster_type: cluster_type.map(|(_, read)| read),
+                    services: &services,
+                };
                 Arc::new(resolve_one(read, &stack))
             }
         };

@@ -91,7 +91,10 @@ fn budgets(config: &FleetSpec, fleet: &Parsed, wanted: &[(&SetId, &WantedSet)], 
         for (group, count) in groups.into_iter().filter(|(_, count)| *count >= budget.max_clusters) {
             let whose = if group.is_empty() { String::new() } else { format!(" in {group}") };
             let max = budget.max_clusters;
-            let message = format!("budget {} allows {max} clusters, and the sets{whose} ask for {count}: no rotation could begin", budget.name);
+            let message = format!(
+                "budget {} allows {max} clusters, and the sets{whose} ask for {count}: no rotation could begin",
+                budget.name
+            );
             let pointer = format!("/spec/budgets/alive/{index}/maxClusters");
             problems.push(fleet.problem(&pointer, "budget-too-small", message).hint(format!("at least {}", count + 1)));
         }

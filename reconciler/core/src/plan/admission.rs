@@ -269,9 +269,11 @@ fn admit_template(
         shut |= !back;
         admission.waiting.push(Waiting::Window(closed));
     }
-    if moving && let Some((wave, name)) = &wanted.wave
+    if moving
+        && let Some((wave, name)) = &wanted.wave
         && let Some(behind) = fleet.unreached.earlier(&id.cluster_type, *wave)
-        && new && !back
+        && new
+        && !back
     {
         admission.waiting.push(Waiting::Wave { wave: name.clone(), behind: behind.clone() });
         shut = true;
@@ -314,15 +316,12 @@ fn halted<'a>(fleet: &'a FleetView<'_>, id: &SetId) -> Option<&'a fleetwright_sc
 
 fn forbidden(inputs: &Inputs<'_>, id: &SetId, wanted: &WantedSet, recorded: &ClusterSetStatus) -> Option<String> {
     let wish = &wanted.resolved;
-    let changes = inputs.table.classify(
-        id.location.cloud,
-        &wish.update_strategy,
-        &recorded.spec.template,
-        &wish.template,
-    );
+    let changes =
+        inputs.table.classify(id.location.cloud, &wish.update_strategy, &recorded.spec.template, &wish.template);
     let forbidden = overall(&changes) == crate::change::Class::Forbidden;
     let change = changes.into_iter().find(|change| change.class == crate::change::Class::Forbidden)?;
-    forbidden.then(|| format!("{} can't be changed from {} to {}: {}", change.field, change.from, change.to, change.why))
+    forbidden
+        .then(|| format!("{} can't be changed from {} to {}: {}", change.field, change.from, change.to, change.why))
 }
 
 /// What a commit removes from a set.
@@ -350,9 +349,10 @@ pub fn judge_removals(inputs: &Inputs<'_>, config: &FleetSpec) -> Option<Removal
         return None;
     }
     let digest = digest(&shrinks, 16);
-    let approved = inputs.desired.approvals.iter().any(|approval| {
-        approval.digest == digest && approval.clusters == clusters && inputs.now < approval.expires
-    });
+    let approved =
+        inputs.desired.approvals.iter().any(|approval| {
+            approval.digest == digest && approval.clusters == clusters && inputs.now < approval.expires
+        });
     let fleet_size = inputs.record.sets.values().map(|set| set.spec.count).sum();
     let allowed = config.budgets.removal.allowance(fleet_size);
     let under_way: u32 = inputs.record.sets.values().map(|set| removals_under_way(set)).sum();

@@ -150,12 +150,15 @@ impl Ahead<'_> {
 
     fn note(&self, inputs: &Inputs<'_>, standing: &Standing<'_>, building: &mut Building) {
         let key = ActionKey { cluster: self.view.cluster.metadata.name.clone(), step: self.step };
-        let failure = inputs.memory.failures.get(&key).filter(|failure| {
-            !failure.class.is_transient() || failure.attempts >= ATTEMPTS_SHOWN
-        });
+        let failure = inputs
+            .memory
+            .failures
+            .get(&key)
+            .filter(|failure| !failure.class.is_transient() || failure.attempts >= ATTEMPTS_SHOWN);
         let before = &self.view.cluster.status.conditions;
         if let (Standing::Missing | Standing::Differs(_), None, None) = (standing, self.parent, failure)
-            && let Some(failed) = before.iter().find(|known| known.r#type == self.step.condition() && tells_error(known))
+            && let Some(failed) =
+                before.iter().find(|known| known.r#type == self.step.condition() && tells_error(known))
         {
             // A new process knows of no failure yet: what is written stands until an attempt says otherwise.
             building.conditions.push(failed.clone());
@@ -177,7 +180,9 @@ impl Ahead<'_> {
                 class: failure.class,
                 message: failure.message.clone(),
             }),
-            (_, None, None) if matches!(standing, Standing::Failed(_)) && self.view.cluster.status.ready_at.is_some() => {
+            (_, None, None)
+                if matches!(standing, Standing::Failed(_)) && self.view.cluster.status.ready_at.is_some() =>
+            {
                 let message = "its provider gave up on it".to_owned();
                 let class = ErrorClass::Invalid;
                 building.waiting.push(Waiting::StepFailed { step: self.step, class, message });

@@ -7,7 +7,8 @@ use fleetwright_schema::documents::FleetSpec;
 use fleetwright_schema::names::SetId;
 use fleetwright_schema::set::ResolvedSet;
 use fleetwright_schema::status::{
-    Cluster, ClusterState, ClusterStatus, Condition, ConditionStatus, NetworkStatus, Retirement, RetirementReason, Tombstone,
+    Cluster, ClusterState, ClusterStatus, Condition, ConditionStatus, NetworkStatus, Retirement, RetirementReason,
+    Tombstone,
 };
 use fleetwright_schema::units::Duration;
 
@@ -61,7 +62,7 @@ struct Draft {
 }
 
 impl Draft {
-    fn to_state(&mut self, state: ClusterState, turns: &Turns<'_, '_>) {
+    fn enter(&mut self, state: ClusterState, turns: &Turns<'_, '_>) {
         self.cluster.status.state = state;
         self.cluster.status.since = turns.inputs.now;
         self.moved = true;
@@ -72,7 +73,14 @@ impl Draft {
 
 impl Turns<'_, '_> {
     /// Takes the turn of one cluster. `started` is a change of state that the set has decided on.
-    pub fn live(&self, view: &View<'_>, intent: Intent, started: Option<Cluster>, why: Vec<Waiting>, wake: &mut Wake) -> Life {
+    pub fn live(
+        &self,
+        view: &View<'_>,
+        intent: Intent,
+        started: Option<Cluster>,
+        why: Vec<Waiting>,
+        wake: &mut Wake,
+    ) -> Life {
         if !self.gates.actions || view.paused {
             return self.untouched(view, vec![Waiting::Paused]);
         }
@@ -142,10 +150,11 @@ impl Turns<'_, '_> {
         }
         match (view.state(), intent) {
             (ClusterState::Pending | ClusterState::Creating, Intent::Keep) => self.create(view, seen, draft, wake),
-            (ClusterState::Pending | ClusterState::Creating, Intent::Retire(reason)) => match self.gates.retire {
-                true => self.to_deleting(view, reason, draft),
-                false => {}
-            },
+            (ClusterState::Pending | ClusterState::Creating, Intent::Retire(reason)) => {
+                if self.gates.retire {
+                    self.to_deleting(view, reason, draft);
+                }
+            }
             (ClusterState::Ready, _) => self.serve(view, seen, draft, wake),
             (ClusterState::Updating, _) => self.update(view, seen, intent, draft, wake),
             (ClusterState::Draining | ClusterState::Drained, Intent::Keep) => self.restore(view, seen, draft, wake),
@@ -188,12 +197,12 @@ impl Turns<'_, '_> {
         let prints = self.fingerprints(view);
         if seen.is_complete(&prints) {
             note_facts(seen, draft);
-            draft.to_state(ClusterState::Ready, self);
+            draft.enter(ClusterState::Ready, self);
             draft.cluster.status.ready_at = draft.cluster.status.ready_at.or(Some(self.inputs.now));
             return;
         }
         if view.state() == ClusterState::Pending && !seen.resources.is_empty() {
-            draft.to_state(ClusterState::Creating, self);
+            draft.enter(ClusterState::Creating, self);
         }
         self.bring(view, seen, &prints, draft, wake);
     }
@@ -225,7 +234,7 @@ impl Turns<'_, '_> {
         let broken = build::build(self.inputs, self.id, view, seen, &prints, &mut Wake::default());
         let mendable = !broken.actions.is_empty() && seen.control_plane_serves();
         if mendable && self.gates.fill {
-            return draft.to_state(ClusterState::Updating, self);
+            return draft.enter(ClusterState::Updating, self);
         }
         if seen.control_plane().is_none() {
             let absent = self.inputs.memory.absent_since.get(&view.cluster.metadata.name);
@@ -241,7 +250,7 @@ impl Turns<'_, '_> {
         let prints = self.fingerprints(view);
         if seen.is_complete(&prints) {
             note_facts(seen, draft);
-            return draft.to_state(ClusterState::Ready, self);
+            return draft.enter(ClusterState::Ready, self);
         }
         if seen.control_plane().is_some() {
             self.bring(view, seen, &prints, draft, wake);
@@ -259,7 +268,7 @@ impl Turns<'_, '_> {
         let complete = seen.is_complete(&self.fingerprints(view));
         let state = if complete { ClusterState::Ready } else { ClusterState::Updating };
         if seen.control_plane_serves() {
-            draft.to_state(state, self);
+            draft.enter(state, self);
             draft.cluster.status.retirement = None;
         }
     }
@@ -275,7 +284,7 @@ impl Turns<'_, '_> {
                 draft.moved = true;
             }
             Turn::Empty(retirement) => {
-                draft.to_state(ClusterState::Drained, self);
+                draft.enter(ClusterState::Drained, self);
                 draft.cluster.status.retirement = Some(retirement);
             }
             Turn::Act(actions, waiting) => {
@@ -317,7 +326,7 @@ impl Turns<'_, '_> {
             evidence: None,
             without_acknowledgement: Vec::new(),
         });
-        draft.to_state(ClusterState::Deleting, self);
+        draft.enter(ClusterState::Deleting, self);
         draft.cluster.status.retirement = Some(Retirement { reason, ..retirement });
     }
 
@@ -338,14 +347,25 @@ impl Turns<'_, '_> {
 
     fn finish(&self, view: &View<'_>, mut draft: Draft) -> Life {
         if draft.gone {
-            return Life { next: None, tombstone: Some(self.tombstone(view)), actions: Vec::new(), waiting: Vec::new() };
+            return Life {
+                next: None,
+                tombstone: Some(self.tombstone(view)),
+                actions: Vec::new(),
+                waiting: Vec::new(),
+            };
         }
         // One action at a time on a cluster's readings: what is under way makes them old.
         if draft.moved || view.in_flight {
             draft.actions.clear();
         }
-        draft.cluster.status.conditions = self.conditions(view, draft.cluster.status.state, &draft.steps, &draft.waiting);
-        Life { next: Some(share(view.cluster, draft.cluster)), tombstone: None, actions: draft.actions, waiting: draft.waiting }
+        draft.cluster.status.conditions =
+            self.conditions(view, draft.cluster.status.state, &draft.steps, &draft.waiting);
+        Life {
+            next: Some(share(view.cluster, draft.cluster)),
+            tombstone: None,
+            actions: draft.actions,
+            waiting: draft.waiting,
+        }
     }
 
     fn conditions(
@@ -362,7 +382,10 @@ impl Turns<'_, '_> {
         };
         let mut conditions = vec![condition("Ready", ready.0, ready.1, String::new(), before, self.inputs.now)];
         conditions.extend(steps.iter().cloned());
-        for waiting in waiting.iter().filter(|w| !w.is_fleeting() && !matches!(w, Waiting::StepFailed { .. } if !steps.is_empty())) {
+        for waiting in waiting
+            .iter()
+            .filter(|w| !w.is_fleeting() && !matches!(w, Waiting::StepFailed { .. } if !steps.is_empty()))
+        {
             let next = waiting.condition(before, self.inputs.now);
             if !conditions.iter().any(|condition| condition.r#type == next.r#type) {
                 conditions.push(next);
@@ -433,5 +456,6 @@ fn note_facts(seen: Seen<'_>, draft: &mut Draft) {
     let network = seen.step(Step::Network).next().map(|resource| resource.id.to_string());
     status.network = NetworkStatus { cidr: status.network.cidr.take(), id: network };
     status.node_pools = seen.step(Step::NodePools).flat_map(|resource| resource.node_pools.clone()).collect();
-    status.infra_services = seen.step(Step::InfraServices).flat_map(|resource| resource.infra_services.clone()).collect();
+    status.infra_services =
+        seen.step(Step::InfraServices).flat_map(|resource| resource.infra_services.clone()).collect();
 }

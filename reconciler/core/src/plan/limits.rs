@@ -94,8 +94,10 @@ impl Limits {
         network: &NetworkSpec,
         tags: &BTreeMap<String, String>,
     ) -> Result<String, String> {
-        let pool = pool_of(&self.config, set, network, tags).ok_or_else(|| "no address pool is for this set".to_owned())?;
-        let (base, blocks) = pool_blocks(pool).ok_or_else(|| format!("address pool {} can't be understood", pool.name))?;
+        let pool =
+            pool_of(&self.config, set, network, tags).ok_or_else(|| "no address pool is for this set".to_owned())?;
+        let (base, blocks) =
+            pool_blocks(pool).ok_or_else(|| format!("address pool {} can't be understood", pool.name))?;
         let recorded = &self.recorded_blocks;
         let used = self.blocks.get_or_insert_with(|| recorded_cidrs(recorded));
         let size = 1u64 << (32 - u32::from(pool.cluster_prefix_length));

@@ -99,9 +99,10 @@ pub fn of_set(
         _ => None,
     };
     let target = wish.unwrap_or_else(|| Arc::clone(&next.spec));
-    let changes = recorded.filter(|recorded| recorded.spec.template != target.template).map_or_else(Vec::new, |recorded| {
-        inputs.table.classify(id.location.cloud, &target.update_strategy, &recorded.spec.template, &target.template)
-    });
+    let changes =
+        recorded.filter(|recorded| recorded.spec.template != target.template).map_or_else(Vec::new, |recorded| {
+            inputs.table.classify(id.location.cloud, &target.update_strategy, &recorded.spec.template, &target.template)
+        });
     let classes = classes(inputs, id, &target, recorded);
     let settled = waiting.is_empty() && clusters.is_empty() && is_settled(&target, next);
     let class = (!changes.is_empty()).then(|| overall(&changes)).or_else(|| classes.values().max().copied());

@@ -48,8 +48,12 @@ pub fn drain(
     if !acks.waiting.is_empty() {
         return Turn::Act(Vec::new(), acks.waiting);
     }
-    let Some((plane, facts)) = seen.control_plane().and_then(|plane| Some((plane, plane.control_plane.as_ref()?))) else {
-        return Turn::Act(Vec::new(), vec![Waiting::Observation(view.place.clone(), "its control plane is not there".into())]);
+    let Some((plane, facts)) = seen.control_plane().and_then(|plane| Some((plane, plane.control_plane.as_ref()?)))
+    else {
+        return Turn::Act(
+            Vec::new(),
+            vec![Waiting::Observation(view.place.clone(), "its control plane is not there".into())],
+        );
     };
     let closed = facts.placement == Placement::Closed;
     if let Some(workloads) = facts.workloads.as_ref().filter(|_| closed) {
@@ -70,9 +74,11 @@ pub fn drain(
     }
     let escalated = overdue && rotation.on_drain_timeout == DrainTimeoutPolicy::Evict;
     let mode = if escalated { DrainMode::Evict } else { rotation.drain };
-    let quiet = inputs.memory.touched.get(&view.cluster.metadata.name).is_none_or(|at| at.plus(REPEAT_AFTER) <= inputs.now);
+    let quiet =
+        inputs.memory.touched.get(&view.cluster.metadata.name).is_none_or(|at| at.plus(REPEAT_AFTER) <= inputs.now);
     let effect = Effect::Drain { id: Arc::clone(&plane.id), mode };
-    let action = (!closed || (escalated && quiet)).then(|| act(inputs, id, view, Step::ControlPlane, effect, wake)).flatten();
+    let action =
+        (!closed || (escalated && quiet)).then(|| act(inputs, id, view, Step::ControlPlane, effect, wake)).flatten();
     let blocked_by = facts.workloads.as_ref().map(|workloads| workloads.blocked_by.clone()).unwrap_or_default();
     Turn::Act(action.into_iter().collect(), vec![Waiting::Drain { blocked_by, overdue: overdue && !escalated }])
 }
@@ -123,7 +129,14 @@ pub fn is_still_empty(view: &View<'_>, seen: Seen<'_>) -> bool {
 }
 
 /// The turn of a DELETING cluster: children before parents, by the ids that were read, until nothing is left.
-pub fn delete(inputs: &Inputs<'_>, id: &SetId, view: &View<'_>, seen: Seen<'_>, mode: DrainMode, wake: &mut Wake) -> Turn {
+pub fn delete(
+    inputs: &Inputs<'_>,
+    id: &SetId,
+    view: &View<'_>,
+    seen: Seen<'_>,
+    mode: DrainMode,
+    wake: &mut Wake,
+) -> Turn {
     if seen.resources.is_empty() {
         // Only a reading that began after the record said DELETING proves that all is gone.
         let proven = seen.at > view.cluster.status.since;
@@ -152,9 +165,8 @@ pub fn delete(inputs: &Inputs<'_>, id: &SetId, view: &View<'_>, seen: Seen<'_>, 
 
 fn failures(inputs: &Inputs<'_>, view: &View<'_>, waiting: &mut Vec<Waiting>) {
     let name = &view.cluster.metadata.name;
-    let shown = inputs.memory.failures.iter().filter(|(key, failure)| {
-        key.cluster == *name && !failure.class.is_transient()
-    });
+    let shown =
+        inputs.memory.failures.iter().filter(|(key, failure)| key.cluster == *name && !failure.class.is_transient());
     waiting.extend(shown.map(|(key, failure)| Waiting::StepFailed {
         step: key.step,
         class: failure.class,

@@ -38,7 +38,13 @@ pub struct Outcome {
 }
 
 /// Plans one set.
-pub fn plan_set(inputs: &Inputs<'_>, fleet: &FleetView<'_>, id: &SetId, limits: &mut Limits, wake: &mut Wake) -> Outcome {
+pub fn plan_set(
+    inputs: &Inputs<'_>,
+    fleet: &FleetView<'_>,
+    id: &SetId,
+    limits: &mut Limits,
+    wake: &mut Wake,
+) -> Outcome {
     let recorded = inputs.record.sets.get(id);
     let admission = match admission::admit(inputs, fleet, id, wake) {
         Ok(admission) => admission,
@@ -412,9 +418,10 @@ fn wake_for_bake(next: &ClusterSetStatus, inputs: &Inputs<'_>, wake: &mut Wake) 
 }
 
 fn attention(id: &SetId, next: &ClusterSetStatus, actions: &[Action]) -> BTreeSet<Place> {
-    let moving = next.clusters.iter().filter(|cluster| {
-        !matches!(cluster.status.state, ClusterState::Ready | ClusterState::Drained)
-    });
+    let moving = next
+        .clusters
+        .iter()
+        .filter(|cluster| !matches!(cluster.status.state, ClusterState::Ready | ClusterState::Drained));
     let places = moving.map(|cluster| crate::record::place_of(id, cluster));
     places.chain(actions.iter().map(|action| action.place.clone())).collect()
 }

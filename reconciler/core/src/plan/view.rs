@@ -72,12 +72,9 @@ impl<'a> View<'a> {
         let place = place_of(id, cluster);
         let class = match *cluster.spec == set.template {
             true => Class::None,
-            false => overall(&inputs.table.classify(
-                id.location.cloud,
-                &set.update_strategy,
-                &cluster.spec,
-                &set.template,
-            )),
+            false => {
+                overall(&inputs.table.classify(id.location.cloud, &set.update_strategy, &cluster.spec, &set.template))
+            }
         };
         let name = &cluster.metadata.name;
         let seen = look(inputs, inputs.inventory.places.get(&place), cluster);
@@ -86,15 +83,7 @@ impl<'a> View<'a> {
         let lost = cluster.status.ready_at.is_some()
             && now_absent
             && absent.is_some_and(|since| since.plus(LOST_AFTER) <= inputs.now);
-        Self {
-            cluster,
-            place,
-            class,
-            seen,
-            paused: set.paused_clusters.contains(name),
-            in_flight: busy,
-            lost,
-        }
+        Self { cluster, place, class, seen, paused: set.paused_clusters.contains(name), in_flight: busy, lost }
     }
 
     /// Its state in the published record.

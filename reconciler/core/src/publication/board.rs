@@ -63,14 +63,21 @@ fn write_totals(text: &mut String, record: &Record) {
         .map(|(state, count)| format!("{count} {state}"))
         .collect();
     let summary = if parts.is_empty() { "no clusters".to_owned() } else { parts.join(", ") };
-    let _ = write!(text, "\n**{} sets, {} clusters:** {summary}\n", record.sets.values().filter(|set| is_shown(set)).count(), record.clusters().count());
+    let _ = write!(
+        text,
+        "\n**{} sets, {} clusters:** {summary}\n",
+        record.sets.values().filter(|set| is_shown(set)).count(),
+        record.clusters().count()
+    );
 }
 
 fn write_moving(text: &mut String, sets: &[(&SetId, &Arc<ClusterSetStatus>)]) {
     if sets.is_empty() {
         return;
     }
-    text.push_str("\n## Under way\n\n| set | what | progress | serving | alive | waits for |\n|---|---|---|---|---|---|\n");
+    text.push_str(
+        "\n## Under way\n\n| set | what | progress | serving | alive | waits for |\n|---|---|---|---|---|---|\n",
+    );
     for (id, set) in sets.iter().take(ROWS_MAX) {
         let what = set.status.conditions.first().map_or("", |condition| condition.reason.as_str());
         let _ = writeln!(

@@ -59,8 +59,8 @@ const HEADER: &str = "# Written by Fleetwright; edits are reverted.\n\
 
 /// The status file of a set.
 pub fn status_file(id: &SetId, set: &ClusterSetStatus) -> Result<Vec<u8>, RenderError> {
-    let body = serde_saphyr::to_string(set)
-        .map_err(|error| RenderError { path: id.status_path(), why: error.to_string() })?;
+    let body =
+        serde_saphyr::to_string(set).map_err(|error| RenderError { path: id.status_path(), why: error.to_string() })?;
     Ok(format!("{HEADER}{body}").into_bytes())
 }
 
