@@ -201,7 +201,7 @@ fn settle(stage: &Stage) -> Seen {
 }
 
 fn files(version: &str) -> Vec<(String, String)> {
-    let rotation = "maxSurge: 5, bake: 5m, rollbackWindow: 10m";
+    let rotation = "maxSurge: 5, bake: 5m, rollbackWindow: 10m, drain: Evict";
     fleets::files(&fleets::set_ids(SETS, 60), |_| {
         format!(
             "count: {COUNT}\nkubernetesVersion: \"{version}\"\nupdateStrategy: {{ clusterRotation: {{ {rotation} }} }}"

@@ -84,6 +84,8 @@ fn milliseconds<T>(work: impl FnOnce() -> T) -> (f64, T) {
 
 /// How long this thread has been on a core, as Linux counts it.
 fn on_core_nanoseconds() -> Option<u64> {
+    // The count is brought up to date when the thread gives way.
+    std::thread::yield_now();
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     text.split(' ').next()?.parse().ok()
 }
