@@ -185,7 +185,7 @@ fn settle(stage: &Stage) -> Seen {
     let judge = Judge::default();
     let seen = Arc::clone(&judge.seen);
     let options = Options {
-        branch: "main".to_owned(),
+        branch: Some("main".to_owned()),
         poll_interval: Duration::from_secs(30),
         once: false,
         until_settled: true,

@@ -382,9 +382,8 @@ impl Turns<'_, '_> {
         };
         let mut conditions = vec![condition("Ready", ready.0, ready.1, String::new(), before, self.inputs.now)];
         conditions.extend(steps.iter().cloned());
-        for waiting in waiting
-            .iter()
-            .filter(|w| !w.is_fleeting() && !matches!(w, Waiting::StepFailed { .. } if !steps.is_empty()))
+        for waiting in
+            waiting.iter().filter(|w| !w.is_fleeting() && !matches!(w, Waiting::StepFailed { .. } if !steps.is_empty()))
         {
             let next = waiting.condition(before, self.inputs.now);
             if !conditions.iter().any(|condition| condition.r#type == next.r#type) {
