@@ -299,7 +299,8 @@ impl Daemon {
         let told = self.told.as_ref() != Some(&tip.notices);
         let source = tip.source.as_ref().filter(|_| tip.sound);
         let observed = source.is_some_and(|source| tip.refs.get(crate::tip::OBSERVED_REF) != Some(source));
-        tip.commit.is_some() && (record || told || observed || !tip.edited.is_empty())
+        let unwritten = tip.status_commit.is_none() && !tip.record.sets.is_empty();
+        tip.commit.is_some() && (record || told || unwritten || observed || !tip.edited.is_empty())
     }
 
     fn may_publish(&self) -> bool {
