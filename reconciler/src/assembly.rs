@@ -58,7 +58,12 @@ pub fn assemble(setup: Setup, events: Box<dyn Events>) -> Result<Assembled, Daem
     let world_dir = world_dir(&remote, &state);
     std::fs::create_dir_all(&world_dir).map_err(|error| cannot_write(&world_dir, &error))?;
     let mirror = open_mirror(&setup.repo, &state)?;
-    let config = first_config(&mirror, &setup.options.branch);
+    let branch = match setup.options.branch.clone() {
+        Some(branch) => branch,
+        // A remote that does not answer is the daemon's to report, with its own patience.
+        None => mirror.default_branch().ok().flatten().unwrap_or_else(|| "main".to_owned()),
+    };
+    let config = first_config(&mirror, &branch);
     let (clock, sim_clock) = clocks(config.as_deref(), setup.speed)?;
     let world = World::open(Some(&world_dir.join("simulated-clouds.jsonl")), setup.seed, sim_clock)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -74,7 +79,7 @@ pub fn assemble(setup: Setup, events: Box<dyn Events>) -> Result<Assembled, Daem
     let hands = Hands::new(runtime.handle().clone(), clock.clone(), sender.clone(), adapters);
     stop_on_signals(&runtime, sender.clone());
     let options = setup.options;
-    let parts = Parts { options, mirror, hands, news, clock, world: Some(world.clone()), events };
+    let parts = Parts { options, branch, mirror, hands, news, clock, world: Some(world.clone()), events };
     Ok(Assembled { daemon: Daemon::new(parts), world, news: sender, _watch: watch, _runtime: runtime })
 }
 

@@ -47,8 +47,8 @@ const MAINTENANCE_EVERY: u32 = 200;
 /// How a daemon runs.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The watched branch.
-    pub branch: String,
+    /// The watched branch; the remote's default when left out, and `main` where it has none.
+    pub branch: Option<String>,
     /// How often the remote is asked for its tips.
     pub poll_interval: RealDuration,
     /// One pass, then the end.
@@ -129,6 +129,8 @@ pub struct Daemon {
 pub struct Parts {
     /// How it runs.
     pub options: Options,
+    /// The branch that it watches.
+    pub branch: String,
     /// Its clone.
     pub mirror: Mirror,
     /// Its hands.
@@ -146,8 +148,8 @@ pub struct Parts {
 impl Daemon {
     /// A daemon that knows nothing yet.
     pub fn new(parts: Parts) -> Self {
-        let Parts { options, mirror, hands, news, clock, world, events } = parts;
-        let reader = TipReader::new(&options.branch);
+        let Parts { options, branch, mirror, hands, news, clock, world, events } = parts;
+        let reader = TipReader::new(&branch);
         Self {
             options,
             mirror,
@@ -297,7 +299,8 @@ impl Daemon {
         let told = self.told.as_ref() != Some(&tip.notices);
         let source = tip.source.as_ref().filter(|_| tip.sound);
         let observed = source.is_some_and(|source| tip.refs.get(crate::tip::OBSERVED_REF) != Some(source));
-        tip.commit.is_some() && (record || told || observed || !tip.edited.is_empty())
+        let unwritten = tip.status_commit.is_none() && !tip.record.sets.is_empty();
+        tip.commit.is_some() && (record || told || unwritten || observed || !tip.edited.is_empty())
     }
 
     fn may_publish(&self) -> bool {
@@ -315,7 +318,7 @@ impl Daemon {
     fn publish(&mut self, tip: Tip, checked: CheckedPlan) -> Result<(), DaemonError> {
         let config = tip.desired.config.as_ref();
         let branch = config.and_then(|config| config.publishing.branch.clone());
-        let branch = branch.unwrap_or_else(|| self.options.branch.clone());
+        let branch = branch.unwrap_or_else(|| self.reader.branch().to_owned());
         let now = self.clock.now();
         let publication = Publication {
             branch: &branch,

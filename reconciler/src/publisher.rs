@@ -111,7 +111,8 @@ fn ref_update(tip: &Tip, name: &str, new: &CommitId) -> RefUpdate {
 }
 
 fn changes(mirror: &Mirror, tip: &Tip, publication: &Publication<'_>) -> Result<Changes, PublishError> {
-    if tip.edited.is_empty() {
+    // A branch that has no status yet gets all of it.
+    if tip.edited.is_empty() && tip.status_commit.is_some() {
         return Ok(publication::changes(&tip.record, publication.record, publication.notices)?);
     }
     // Somebody else wrote below status/: everything there is written anew, and what does not belong goes.

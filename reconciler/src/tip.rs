@@ -102,6 +102,11 @@ impl TipReader {
         }
     }
 
+    /// The branch that is read.
+    pub fn branch(&self) -> &str {
+        &self.branch
+    }
+
     /// Reads everything anew that changed. An error means that nothing is known, and nothing is acted on.
     pub fn read(&mut self, mirror: &Mirror, refs: RemoteRefs) -> Result<Tip, RepoError> {
         let commit = refs.branch(&self.branch).cloned();

@@ -190,7 +190,7 @@ impl Stage {
         let sender = Arc::new(Mutex::new(None));
         let watcher = Watcher { stop, sender: Arc::clone(&sender), tally: Arc::clone(&tally) };
         let options = Options {
-            branch: "main".to_owned(),
+            branch: Some("main".to_owned()),
             poll_interval: Duration::from_secs(30),
             once: false,
             until_settled: true,

@@ -45,11 +45,12 @@ impl Events for Teller {
 fn daemon(repo: PathBuf, speed: Speed) -> (Ended, Tally) {
     let tally = Arc::new(Mutex::new(Tally::default()));
     let options = Options {
-        branch: "main".to_owned(),
+        branch: Some("main".to_owned()),
         poll_interval: Duration::from_secs(1),
         once: false,
         until_settled: true,
         dry_run: false,
+        until: None,
     };
     let repo = repo.display().to_string();
     let setup = Setup { repo, options, speed: Some(speed), seed: 7, state_dir: None };

@@ -185,11 +185,12 @@ fn settle(stage: &Stage) -> Seen {
     let judge = Judge::default();
     let seen = Arc::clone(&judge.seen);
     let options = Options {
-        branch: "main".to_owned(),
+        branch: Some("main".to_owned()),
         poll_interval: Duration::from_secs(30),
         once: false,
         until_settled: true,
         dry_run: false,
+        until: None,
     };
     let repo = stage.person.path().display().to_string();
     let setup = Setup { repo, options, speed: Some(Speed::Max), seed: 7, state_dir: None };
@@ -200,7 +201,7 @@ fn settle(stage: &Stage) -> Seen {
 }
 
 fn files(version: &str) -> Vec<(String, String)> {
-    let rotation = "maxSurge: 5, bake: 5m, rollbackWindow: 10m";
+    let rotation = "maxSurge: 5, bake: 5m, rollbackWindow: 10m, drain: Evict";
     fleets::files(&fleets::set_ids(SETS, 60), |_| {
         format!(
             "count: {COUNT}\nkubernetesVersion: \"{version}\"\nupdateStrategy: {{ clusterRotation: {{ {rotation} }} }}"

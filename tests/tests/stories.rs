@@ -718,6 +718,19 @@ fn status_commits_go_to_a_branch_of_their_own_where_the_fleet_says_so() {
 }
 
 #[test]
+fn a_fleet_that_moves_its_status_to_another_branch_writes_all_of_it_there() {
+    let stage = Stage::with_set("count: 2");
+    settled(&stage);
+    let fleet = format!("{FLEET}  publishing: {{ branch: fleet-status }}\n");
+    stage.person.commit("move", &[("fleet.yaml", Some(&fleet))]);
+    settled(&stage);
+    let status = stage.person.at("refs/heads/fleet-status").unwrap();
+    let statuses = fleetwright_tests::witness::statuses(&stage.person, status);
+    assert_eq!(count(&statuses[SET], ClusterState::Ready), 2);
+    assert_eq!(created(&stage), 2);
+}
+
+#[test]
 fn a_record_that_was_lost_is_rebuilt_from_the_clouds_tags() {
     let stage = Stage::with_set("count: 3");
     settled(&stage);

@@ -163,7 +163,7 @@ impl Story {
 
 fn options() -> Options {
     Options {
-        branch: "main".to_owned(),
+        branch: Some("main".to_owned()),
         poll_interval: RealDuration::from_secs(30),
         once: false,
         until_settled: true,

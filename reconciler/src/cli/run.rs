@@ -33,7 +33,7 @@ pub struct RunArgs {
     /// The fleet repository: a URL, or the path of a bare repository or a clone
     #[arg(long, env = "FLEETWRIGHT_REPO", value_name = "URL|DIR")]
     pub repo: String,
-    /// The branch that says what should be; `main` when left out
+    /// The branch that says what should be; the repository's default branch when left out
     #[arg(long, env = "FLEETWRIGHT_BRANCH")]
     pub branch: Option<String>,
     /// Plan once, do what can be done now, publish, and end
@@ -119,7 +119,7 @@ fn setup(args: &RunArgs) -> Result<Setup, CliError> {
     }
     let speed = args.sim_speed.as_deref().map(str::parse::<Speed>).transpose().map_err(CliError::usage)?;
     let options = Options {
-        branch: args.branch.clone().unwrap_or_else(|| "main".to_owned()),
+        branch: args.branch.clone(),
         poll_interval: RealDuration::from_secs(poll.seconds()),
         once: args.once,
         until_settled: args.until_settled,

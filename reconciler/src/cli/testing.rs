@@ -7,7 +7,6 @@ use std::sync::Arc;
 use fleetwright_core::change::ChangeTable;
 use fleetwright_core::fingerprint::{Memo, digest};
 use fleetwright_core::fleet::{FleetCache, desired, read_fleet};
-use fleetwright_core::inventory::Inventory;
 use fleetwright_core::memory::{Acknowledgements, Memory};
 use fleetwright_core::plan::{Inputs, plan};
 use fleetwright_core::publication::status_file;
@@ -17,6 +16,7 @@ use fleetwright_schema::status::{Cluster, ClusterState, ConditionStatus};
 use fleetwright_schema::units::{Duration, Timestamp};
 use tempfile::TempDir;
 
+use super::plan::assume::assumed_inventory;
 use super::template::FILES;
 
 /// A set as the original design spelled it.
@@ -105,15 +105,17 @@ pub fn built(snapshot: &Snapshot) -> Record {
 pub fn first_plan(snapshot: &Snapshot, now: Timestamp) -> Record {
     let record = Record::default();
     let reading = read_fleet(snapshot, &mut FleetCache::default());
+    let desired = desired(&reading, &record, None, None);
+    let memo = Memo::default();
     let inputs = Inputs {
         now,
-        desired: &desired(&reading, &record, None, None),
+        desired: &desired,
         record: &record,
-        inventory: &Inventory::default(),
+        inventory: &assumed_inventory(&record, &desired, &memo, now),
         memory: &Memory::default(),
         acknowledgements: &Acknowledgements::default(),
         table: ChangeTable::shipped(),
-        memo: &Memo::default(),
+        memo: &memo,
     };
     plan(&inputs).record
 }

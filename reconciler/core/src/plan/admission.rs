@@ -86,7 +86,14 @@ pub fn admit(
         (Some(Wish::Wanted(wanted)), _) => admit_wanted(inputs, fleet, id, wanted, recorded, wake),
         (None, Some(recorded)) if recorded.clusters.is_empty() => Ok(retired(recorded)),
         (None, Some(recorded)) => Ok(match deletion_hold(inputs, fleet, id, recorded) {
-            Some(hold) => held(hold, recorded),
+            Some(hold) => {
+                // An emptied fleet goes on with an approval, so its digest is told.
+                let blocked = fleet.removals.as_ref().and_then(|verdict| verdict.blocked.clone());
+                let approvable = blocked.filter(|_| hold == Hold::Emptied).map(Waiting::RemovalBudget);
+                let mut admission = held(hold, recorded);
+                admission.waiting.extend(approvable);
+                admission
+            }
             None => admit_deletion(inputs, fleet, id, recorded, wake),
         }),
     }

@@ -84,9 +84,9 @@ impl Turns<'_, '_> {
         if !self.gates.actions || view.paused {
             return self.untouched(view, vec![Waiting::Paused]);
         }
-        if started.is_none() && why.is_empty() && self.stays_as_it_is(view) {
+        if started.is_none() && self.stays_as_it_is(view, &why) {
             let next = Some(Arc::clone(view.cluster));
-            return Life { next, tombstone: None, actions: Vec::new(), waiting: Vec::new() };
+            return Life { next, tombstone: None, actions: Vec::new(), waiting: why };
         }
         let mut draft = Draft {
             cluster: (**view.cluster).clone(),
@@ -165,17 +165,13 @@ impl Turns<'_, '_> {
     }
 
     /// Whether a cluster serves, is complete, and its record says so already: most are like this, at all times.
-    fn stays_as_it_is(&self, view: &View<'_>) -> bool {
+    fn stays_as_it_is(&self, view: &View<'_>, why: &[Waiting]) -> bool {
         let Ok(seen) = &view.seen else { return false };
-        let status = &view.cluster.status;
-        let [Condition { r#type, status: ConditionStatus::True, reason, message, .. }] = &status.conditions[..] else {
-            return false;
-        };
         view.state() == ClusterState::Ready
             && !view.lost
-            && (r#type.as_str(), reason.as_str(), message.as_str()) == ("Ready", "Serving", "")
             && seen.is_complete(&self.fingerprints(view))
-            && are_noted(*seen, status)
+            && are_noted(*seen, &view.cluster.status)
+            && self.conditions(view, ClusterState::Ready, &[], why) == view.cluster.status.conditions
     }
 
     fn fingerprints(&self, view: &View<'_>) -> Fingerprints {
@@ -362,7 +358,8 @@ impl Turns<'_, '_> {
         if draft.moved || view.in_flight {
             draft.actions.clear();
         }
-        draft.cluster.status.conditions = self.conditions(view, &draft);
+        draft.cluster.status.conditions =
+            self.conditions(view, draft.cluster.status.state, &draft.steps, &draft.waiting);
         Life {
             next: Some(share(view.cluster, draft.cluster)),
             tombstone: None,
@@ -371,19 +368,22 @@ impl Turns<'_, '_> {
         }
     }
 
-    fn conditions(&self, view: &View<'_>, draft: &Draft) -> Vec<Condition> {
+    fn conditions(
+        &self,
+        view: &View<'_>,
+        state: ClusterState,
+        steps: &[Condition],
+        waiting: &[Waiting],
+    ) -> Vec<Condition> {
         let before = &view.cluster.status.conditions;
-        let state = draft.cluster.status.state;
         let ready = match state.serves() {
             true => (ConditionStatus::True, "Serving"),
             false => (ConditionStatus::False, state_reason(state)),
         };
         let mut conditions = vec![condition("Ready", ready.0, ready.1, String::new(), before, self.inputs.now)];
-        conditions.extend(draft.steps.iter().cloned());
-        for waiting in draft
-            .waiting
-            .iter()
-            .filter(|w| !w.is_fleeting() && !matches!(w, Waiting::StepFailed { .. } if !draft.steps.is_empty()))
+        conditions.extend(steps.iter().cloned());
+        for waiting in
+            waiting.iter().filter(|w| !w.is_fleeting() && !matches!(w, Waiting::StepFailed { .. } if !steps.is_empty()))
         {
             let next = waiting.condition(before, self.inputs.now);
             if !conditions.iter().any(|condition| condition.r#type == next.r#type) {

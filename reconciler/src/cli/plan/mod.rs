@@ -3,7 +3,7 @@
 //! No cloud is read: what the record says is assumed to be there, as [`assume`] writes it down. No clock is read: the same
 //! input gives the same bytes.
 
-mod assume;
+pub(super) mod assume;
 mod difference;
 mod markdown;
 mod sides;

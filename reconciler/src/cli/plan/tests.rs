@@ -57,7 +57,9 @@ fn a_larger_set_is_a_change_that_touches_no_cluster() {
 
 #[test]
 fn too_many_removals_print_the_approval_to_write() {
-    let head = testing::edited(&testing::template(), SET, "count: 5", "count: 1");
+    let strict =
+        testing::edited(&testing::template(), "fleet.yaml", "maxClusters: 5, maxPercent", "maxClusters: 3, maxPercent");
+    let head = testing::edited(&strict, SET, "count: 5", "count: 1");
     let plan = plan_of(&against_template(head));
     insta::assert_snapshot!(rendered(&plan, Format::Text, false).unwrap());
     let approval = plan.removal_approval.unwrap();
@@ -68,7 +70,9 @@ fn too_many_removals_print_the_approval_to_write() {
 
 #[test]
 fn the_printed_approval_lets_the_removals_go_on() {
-    let head = testing::edited(&testing::template(), SET, "count: 5", "count: 1");
+    let strict =
+        testing::edited(&testing::template(), "fleet.yaml", "maxClusters: 5, maxPercent", "maxClusters: 3, maxPercent");
+    let head = testing::edited(&strict, SET, "count: 5", "count: 1");
     let approval = plan_of(&against_template(head.clone())).removal_approval.unwrap();
     let mut approved = head;
     approved.files.extend(testing::snapshot([(approval.path, approval.document.into_bytes())]).files);
