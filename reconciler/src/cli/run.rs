@@ -1,7 +1,7 @@
 //! `run`: the daemon, with its log or its progress shown.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration as RealDuration;
 
 use clap::ValueEnum;
@@ -12,6 +12,7 @@ use fleetwright_schema::units::Duration;
 use fleetwright_simulator::Speed;
 
 use super::error::{CliError, Exit};
+use super::init::git;
 use super::output::{Out, counted};
 use super::source::is_url;
 use crate::assembly::{Setup, assemble};
@@ -81,6 +82,9 @@ pub enum LogFormat {
 pub fn run(args: &RunArgs, out: &mut Out) -> Result<Exit, CliError> {
     let setup = setup(args)?;
     refuse_no_repository(&args.repo)?;
+    if (args.once || args.until_settled) && !args.dry_run {
+        refuse_unsaved_changes(&args.repo, args.branch.as_deref())?;
+    }
     let bars = std::io::stderr().is_terminal() && args.log == LogFormat::Auto && !args.quiet && !args.dry_run;
     if !bars {
         log(args.log, args.quiet);
@@ -110,6 +114,23 @@ fn refuse_no_repository(repo: &str) -> Result<(), CliError> {
     let message = format!("{repo} is no git repository");
     Err(CliError::unreadable(message)
         .hint("name a bare repository, a clone or a URL; `git clone --bare` makes the first"))
+}
+
+/// Git writes no commit into the branch that is checked out beside changes of a person. A daemon that watches waits until
+/// they are committed; a run that is to end would wait for it, too.
+fn refuse_unsaved_changes(repo: &str, branch: Option<&str>) -> Result<(), CliError> {
+    let dir = Path::new(repo);
+    if is_url(repo) || git(dir, &["rev-parse", "--is-inside-work-tree"]).is_ok_and(|inside| inside.trim() != "true") {
+        return Ok(());
+    }
+    let checked_out = git(dir, &["branch", "--show-current"]).unwrap_or_default();
+    let elsewhere = branch.is_some_and(|branch| branch != checked_out.trim());
+    let changed = git(dir, &["status", "--porcelain", "--untracked-files=no"]).unwrap_or_default();
+    if elsewhere || changed.is_empty() {
+        return Ok(());
+    }
+    let message = format!("{repo} has changes that are not committed, so nothing can be written to it");
+    Err(CliError::problem(message).hint("commit or stash them, or let it run on a bare repository"))
 }
 
 fn setup(args: &RunArgs) -> Result<Setup, CliError> {
