@@ -599,8 +599,10 @@ fn earliest(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
 }
 
 fn waits(plan: &Plan, notices: &Notices) -> Vec<String> {
+    // A fleet of which nothing is built yet has no set that could say so.
     let mut lines: Vec<String> =
-        notices.unreadable.iter().map(|(path, why)| format!("{path} can't be read: {why}")).collect();
+        notices.hold.iter().map(|hold| format!("nothing of the fleet is acted on: {hold}")).collect();
+    lines.extend(notices.unreadable.iter().map(|(path, why)| format!("{path} can't be read: {why}")));
     for (id, report) in &plan.reports {
         lines.extend(report.waiting.iter().map(|waiting| format!("{id}: {}", waiting.sentence())));
         let people = |waiting: &&Waiting| waiting.ends() == Ends::Person;
