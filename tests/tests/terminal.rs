@@ -59,18 +59,29 @@ tags:
 fn settled_fleet() -> &'static Path {
     static FLEET: OnceLock<PathBuf> = OnceLock::new();
     FLEET.get_or_init(|| {
-        // Below the target directory and always the same, so that runs leave nothing behind but this.
-        let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("terminal-settled.git");
+        // Below the target directory, and removed by a later run: nothing in this process outlives all tests.
+        let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("settled-{}.git", std::process::id()));
+        remove_what_is_old(place.parent().unwrap());
         let machine = Machine::new();
         machine.fleetwright("", &["init", "f"]).ended(0);
         machine.git("", &["clone", "--quiet", "--bare", "f", "fleet.git"]);
         run(&machine).ended(0);
-        if place.exists() {
-            std::fs::remove_dir_all(&place).unwrap();
-        }
         copy(&machine.path("fleet.git"), &place);
         place
     })
+}
+
+fn remove_what_is_old(folder: &Path) {
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        let old = entry
+            .metadata()
+            .and_then(|data| data.modified())
+            .is_ok_and(|time| time.elapsed().is_ok_and(|age| age > std::time::Duration::from_secs(3600)));
+        if old && entry.file_name().to_string_lossy().starts_with("settled-") {
+            // Another process may do the same.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -258,6 +269,15 @@ fn wrong_usage_ends_with_two_and_what_can_not_be_read_with_four() {
         assert_eq!(said.stdout, "", "{args:?}");
         assert!(said.stderr.contains("error: "), "{said}");
     }
+}
+
+#[test]
+fn a_branch_that_is_not_there_is_told() {
+    let machine = Machine::new();
+    machine.fleetwright("", &["init", "f"]).ended(0);
+    let said = machine.fleetwright("", &["run", "--repo", "f", "--branch", "nope", "--until-settled"]).ended(3);
+    contains(&said, &["waiting for a person: 0 clusters in 0 sets", "nothing of the fleet is acted on", "branch"]);
+    assert_eq!(machine.git("f", &["rev-list", "--count", "HEAD"]), "1");
 }
 
 #[test]
@@ -451,10 +471,14 @@ fn a_clone_can_be_run_on_while_its_worktree_is_clean() {
     machine.fleetwright("", &["init", "f"]).ended(0);
     machine.write("f/README.md", "changed\n");
     let args = ["run", "--repo", "f", "--until-settled", "--sim-speed", "max"];
-    let mut dirty = machine.begin("", &args);
-    dirty.until(|run| run.stderr().contains("Working directory has unstaged changes"));
-    dirty.terminate();
-    dirty.wait();
+    let dirty = machine.fleetwright("", &args).ended(1);
+    contains(&dirty, &["f has changes that are not committed", "hint: commit or stash them"]);
+    contains(&machine.fleetwright("", &["run", "--repo", "f", "--once", "--dry-run"]).ended(0), &["would publish"]);
+    // One that watches waits until they are committed.
+    let mut watching = machine.begin("", &["run", "--repo", "f", "--sim-speed", "max"]);
+    assert!(watching.until(|run| run.stderr().contains("Working directory has unstaged changes")));
+    watching.terminate();
+    watching.wait().ended(0);
     assert_eq!(machine.git("f", &["rev-list", "--count", "HEAD"]), "1", "nothing is written over what a person edits");
     machine.git("f", &["checkout", "--quiet", "README.md"]);
     let said = machine.fleetwright("", &args).ended(0);
