@@ -149,6 +149,7 @@ fn summary(old: &Record, new: &Record, tip: &Tip) -> String {
     }
     match words.as_slice() {
         [] if !tip.edited.is_empty() => "status: rewrite files that were edited by hand".to_owned(),
+        [] if sets == 0 => "status: the board".to_owned(),
         [] => format!("status: conditions of {sets} {}", if sets == 1 { "set" } else { "sets" }),
         [one] => format!("status: {one}"),
         [one, two] => format!("status: {one}, {two}"),

@@ -344,7 +344,7 @@ fn sound_or_new(dir: &Path) -> Result<Repository, RepoError> {
     match sound(dir) {
         Ok(repo) => Ok(repo),
         Err(error) => {
-            tracing::info!(reason = %error, "the mirror is made anew");
+            tracing::debug!(reason = %error, "the mirror is made");
             renewed(dir)
         }
     }
