@@ -2,6 +2,8 @@
 //! witness who judges every commit of its history by the promises.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+pub mod bench;
 pub mod person;
 pub mod stage;
+pub mod wishes;
 pub mod witness;
