@@ -396,7 +396,9 @@ fn keep_tombstoned(
         return Some(next);
     }
     let retention = fleet.config.publishing.tombstone_retention;
-    let kept = |tombstone: &Tombstone| tombstone.deleted_at.plus(retention) > inputs.now;
+    let known = inputs.record.sets.get(&id).map_or(&[][..], |recorded| &recorded.tombstones);
+    // One that is new is published first, however short its time: without it a cluster would vanish unexplained.
+    let kept = |stone: &Tombstone| stone.deleted_at.plus(retention) > inputs.now || !known.contains(stone);
     if next.tombstones.iter().all(kept) {
         return Some(next);
     }
