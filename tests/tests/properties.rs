@@ -1,11 +1,12 @@
 //! Bugs of the planner that were found by driving it with everything that may happen, each by hand.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use fleetwright_core::action::ActionKey;
+use fleetwright_core::action::{Action, ActionKey, Effect};
 use fleetwright_core::inventory::{Placement, Step};
+use fleetwright_schema::set::{DrainMode, DrainTimeoutPolicy};
 use fleetwright_schema::status::ClusterState::{Deleting, Draining, Ready};
 use fleetwright_schema::units::Duration;
-use fleetwright_tests::bench::Bench;
+use fleetwright_tests::bench::{Bench, ago};
 
 /// With `tombstoneRetention: 0s` no cluster ever left its record: the check refused the plan for ever.
 #[test]
@@ -34,4 +35,42 @@ fn nothing_is_concluded_of_a_cluster_while_an_action_on_it_is_under_way() {
     assert_eq!(bench.state(&bench.plan(), 1), Some(Ready));
     bench.memory.in_flight.insert(key);
     assert_eq!(bench.state(&bench.plan(), 1), Some(Draining));
+}
+
+/// A list that lagged behind showed the time before a cluster was made; it was buried, and its parts stayed for ever.
+#[test]
+fn a_cluster_that_never_served_is_gone_only_by_a_list_that_is_no_older_than_its_making() {
+    let mut bench = Bench::new(0);
+    bench.add(1, Deleting, 1).status.ready_at = None;
+    let plan = bench.plan();
+    assert_eq!(bench.state(&plan, 1), Some(Deleting));
+    assert!(plan.wake_at.is_some() && !plan.is_stuck());
+    bench.clusters[0].status.since = ago(&bench, 11);
+    assert_eq!(bench.state(&bench.plan(), 1), None);
+}
+
+/// A new cluster that was superseded after workloads had come waited for a person, while they were leaving.
+#[test]
+fn workloads_that_leave_a_superseded_cluster_are_waited_for_and_evicted_when_it_takes_too_long() {
+    let mut bench = Bench::new(0);
+    let rotation = &mut bench.wish.update_strategy.cluster_rotation;
+    rotation.drain_timeout = Duration::from_minutes(60);
+    rotation.on_drain_timeout = DrainTimeoutPolicy::Evict;
+    bench.add(1, Deleting, 30).status.ready_at = None;
+    bench.build(1, Placement::Closed, Some((3, 2)));
+    let plan = bench.plan();
+    assert!(!plan.is_stuck() && plan.actions.is_empty());
+    bench.now = bench.now.plus(Duration::from_minutes(31));
+    bench.read_at = bench.now;
+    let evicts = |action: &Action| matches!(action.effect, Effect::Drain { mode: DrainMode::Evict, .. });
+    assert!(bench.plan().actions.iter().any(evicts));
+}
+
+/// Where workloads could not be counted, a cluster that was never verified empty was deleted with all that ran on it.
+#[test]
+fn a_complete_cluster_is_not_deleted_while_nobody_can_count_what_runs_on_it() {
+    let mut bench = Bench::new(0);
+    bench.add(1, Deleting, 30).status.ready_at = None;
+    bench.build(1, Placement::Open, None);
+    assert_eq!(bench.plan().actions, Vec::new());
 }

@@ -318,8 +318,8 @@ impl Turns<'_, '_> {
         if !self.gates.retire {
             return;
         }
-        let mode = self.set.update_strategy.cluster_rotation.drain;
-        match retire::delete(self.inputs, self.id, view, seen, mode, wake) {
+        let rotation = &self.set.update_strategy.cluster_rotation;
+        match retire::delete(self.inputs, self.id, view, seen, rotation, wake) {
             Turn::Gone => draft.gone = true,
             Turn::Act(actions, waiting) => {
                 draft.actions.extend(actions);
