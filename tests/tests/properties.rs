@@ -4,7 +4,8 @@
 use fleetwright_core::action::{Action, ActionKey, Effect};
 use fleetwright_core::inventory::{Placement, Step};
 use fleetwright_schema::set::{DrainMode, DrainTimeoutPolicy};
-use fleetwright_schema::status::ClusterState::{Deleting, Draining, Ready};
+use fleetwright_schema::status::Cluster;
+use fleetwright_schema::status::ClusterState::{Deleting, Drained, Draining, Ready};
 use fleetwright_schema::units::Duration;
 use fleetwright_tests::bench::{Bench, ago};
 
@@ -73,4 +74,35 @@ fn a_complete_cluster_is_not_deleted_while_nobody_can_count_what_runs_on_it() {
     bench.add(1, Deleting, 30).status.ready_at = None;
     bench.build(1, Placement::Open, None);
     assert_eq!(bench.plan().actions, Vec::new());
+}
+
+/// A revert that was itself reverted had opened the cluster: the count of those that had left began anew, the expected
+/// count did not, and the drain never ended.
+#[test]
+fn a_drain_that_was_interrupted_by_a_revert_counts_anew() {
+    let mut bench = Bench::new(0);
+    let cluster = bench.add(1, Draining, 5);
+    cluster.status.retirement.as_mut().unwrap().expected_workloads = Some(20);
+    bench.build(1, Placement::Open, Some((3, 0)));
+    let plan = bench.plan();
+    assert_eq!(plan.actions, Vec::new());
+    assert_eq!(bench.of(&plan, 1).unwrap().status.retirement.as_ref().unwrap().expected_workloads, None);
+}
+
+/// The same after DRAINED: it took workloads, was wanted by nobody, and waited for a person for ever.
+#[test]
+fn a_drained_cluster_that_was_opened_for_a_revert_is_drained_again() {
+    let mut bench = Bench::new(0);
+    let evidence = |cluster: &mut Cluster| {
+        let retirement = cluster.status.retirement.as_mut().unwrap();
+        retirement.expected_workloads = Some(5);
+        retirement.empty_at = Some(cluster.status.since);
+        retirement.evidence = Some("control plane-1".to_owned());
+    };
+    evidence(bench.add(1, Drained, 5));
+    bench.build(1, Placement::Open, Some((3, 0)));
+    let plan = bench.plan();
+    assert_eq!(bench.state(&plan, 1), Some(Draining));
+    let retirement = bench.of(&plan, 1).unwrap().status.retirement.clone().unwrap();
+    assert_eq!((retirement.started_at, retirement.evidence, retirement.empty_at), (bench.now, None, None));
 }

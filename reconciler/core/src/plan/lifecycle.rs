@@ -9,12 +9,12 @@ use fleetwright_schema::set::ResolvedSet;
 use fleetwright_schema::status::{
     Cluster, ClusterState, Condition, ConditionStatus, NetworkStatus, Retirement, RetirementReason, Tombstone,
 };
-use fleetwright_schema::units::Duration;
+use fleetwright_schema::units::{Duration, Timestamp};
 
 use super::admission::Gates;
 use super::build::{self, act};
 use super::choice::Intent;
-use super::retire::{self, Turn};
+use super::retire::{self, Emptiness, Turn};
 use super::view::{Seen, View};
 use super::waves::{building_since, is_stalled};
 use super::{Inputs, Wake};
@@ -280,6 +280,10 @@ impl Turns<'_, '_> {
     }
 
     fn drained(&self, view: &View<'_>, seen: Seen<'_>, reason: RetirementReason, draft: &mut Draft, wake: &mut Wake) {
+        let emptiness = retire::emptiness(view, seen);
+        if emptiness == Emptiness::Open && self.gates.retire {
+            return self.drain_again(view, reason, draft);
+        }
         let window = self.set.update_strategy.cluster_rotation.rollback_window;
         let until = view.cluster.status.since.plus(window);
         if until > self.inputs.now {
@@ -292,24 +296,28 @@ impl Turns<'_, '_> {
             return;
         }
         if replaced && !self.enough_serve {
-            draft.waiting.push(Waiting::Replacement);
-        } else if !retire::is_still_empty(view, seen) {
-            draft.waiting.push(Waiting::NotEmpty);
-        } else {
-            self.to_deleting(view, reason, draft);
+            return draft.waiting.push(Waiting::Replacement);
         }
+        match emptiness {
+            Emptiness::Empty => self.to_deleting(view, reason, draft),
+            Emptiness::InUse | Emptiness::Open => self.drain_again(view, reason, draft),
+            Emptiness::Uncounted => {
+                let why = "its workloads could not be counted".to_owned();
+                draft.waiting.push(Waiting::Observation(view.place.clone(), why));
+            }
+        }
+    }
+
+    /// What was verified no longer holds, so all of it is done again, consumers included.
+    fn drain_again(&self, view: &View<'_>, reason: RetirementReason, draft: &mut Draft) {
+        let began = view.cluster.status.retirement.as_ref().map_or(reason, |retirement| retirement.reason);
+        draft.to_state(ClusterState::Draining, self);
+        draft.cluster.status.retirement = Some(retirement(began, self.inputs.now));
     }
 
     fn to_deleting(&self, view: &View<'_>, reason: RetirementReason, draft: &mut Draft) {
         let begun = view.cluster.status.retirement.clone();
-        let retirement = begun.unwrap_or(Retirement {
-            reason,
-            started_at: self.inputs.now,
-            expected_workloads: None,
-            empty_at: None,
-            evidence: None,
-            without_acknowledgement: Vec::new(),
-        });
+        let retirement = begun.unwrap_or_else(|| retirement(reason, self.inputs.now));
         draft.to_state(ClusterState::Deleting, self);
         draft.cluster.status.retirement = Some(Retirement { reason, ..retirement });
     }
@@ -382,6 +390,18 @@ impl Turns<'_, '_> {
             reason: status.retirement.as_ref().map_or(RetirementReason::Superseded, |retirement| retirement.reason),
             deleted_at: self.inputs.now,
         }
+    }
+}
+
+/// A retirement that begins, of which nothing is proven yet.
+pub const fn retirement(reason: RetirementReason, now: Timestamp) -> Retirement {
+    Retirement {
+        reason,
+        started_at: now,
+        expected_workloads: None,
+        empty_at: None,
+        evidence: None,
+        without_acknowledgement: Vec::new(),
     }
 }
 

@@ -56,6 +56,10 @@ pub fn drain(
         );
     };
     let closed = facts.placement == Placement::Closed;
+    if !closed && retirement.expected_workloads.is_some() {
+        // It was opened for a revert that was reverted: what left then came back, or not, and is counted anew.
+        return Turn::Change(Retirement { expected_workloads: None, ..retirement });
+    }
     if let Some(workloads) = facts.workloads.as_ref().filter(|_| closed) {
         let Some(expected) = retirement.expected_workloads else {
             let expected = Some(workloads.running + workloads.left);
@@ -116,15 +120,32 @@ fn unacknowledged(
     acks
 }
 
-/// Whether a DRAINED cluster may go: the very control plane that was read to be empty still is, by a new reading.
-pub fn is_still_empty(view: &View<'_>, seen: Seen<'_>) -> bool {
-    let Some(plane) = seen.control_plane() else { return true };
+/// What a new reading says of a DRAINED cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Emptiness {
+    /// The very control plane that was read to be empty still is, or it is gone.
+    Empty,
+    /// Its workloads could not be counted.
+    Uncounted,
+    /// Something runs on it, or it is another control plane.
+    InUse,
+    /// It takes workloads again: it was opened for a revert that was itself reverted.
+    Open,
+}
+
+/// Whether a DRAINED cluster may go.
+pub fn emptiness(view: &View<'_>, seen: Seen<'_>) -> Emptiness {
+    let Some(plane) = seen.control_plane() else { return Emptiness::Empty };
     let evidence = view.cluster.status.retirement.as_ref().and_then(|retirement| retirement.evidence.as_deref());
-    let facts = plane.control_plane.as_ref();
-    let empty = facts.is_some_and(|facts| {
-        facts.placement == Placement::Closed && facts.workloads.as_ref().is_some_and(|workloads| workloads.running == 0)
-    });
-    evidence == Some(&*plane.id) && empty
+    let Some(facts) = &plane.control_plane else { return Emptiness::Uncounted };
+    match (facts.placement, &facts.workloads) {
+        (Placement::Open, _) => Emptiness::Open,
+        (Placement::Closed, None) => Emptiness::Uncounted,
+        (Placement::Closed, Some(workloads)) => match evidence == Some(&*plane.id) && workloads.running == 0 {
+            true => Emptiness::Empty,
+            false => Emptiness::InUse,
+        },
+    }
 }
 
 /// The turn of a DELETING cluster: children before parents, by the ids that were read, until nothing is left.

@@ -8,7 +8,7 @@ use fleetwright_schema::documents::{ApiVersion, ClusterSetMetadata};
 use fleetwright_schema::names::SetId;
 use fleetwright_schema::set::Feature;
 use fleetwright_schema::status::{
-    Cluster, ClusterKind, ClusterMetadata, ClusterSetStatus, ClusterState, ClusterStatus, NetworkStatus, Retirement,
+    Cluster, ClusterKind, ClusterMetadata, ClusterSetStatus, ClusterState, ClusterStatus, NetworkStatus,
     RetirementReason, SetStatus, Tombstone,
 };
 
@@ -302,14 +302,7 @@ fn draining(view: &View<'_>, reason: RetirementReason, inputs: &Inputs<'_>) -> C
     let mut cluster = (**view.cluster).clone();
     cluster.status.state = ClusterState::Draining;
     cluster.status.since = inputs.now;
-    cluster.status.retirement = Some(Retirement {
-        reason,
-        started_at: inputs.now,
-        expected_workloads: None,
-        empty_at: None,
-        evidence: None,
-        without_acknowledgement: Vec::new(),
-    });
+    cluster.status.retirement = Some(super::lifecycle::retirement(reason, inputs.now));
     cluster
 }
 
