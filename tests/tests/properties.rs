@@ -106,3 +106,19 @@ fn a_drained_cluster_that_was_opened_for_a_revert_is_drained_again() {
     let retirement = bench.of(&plan, 1).unwrap().status.retirement.clone().unwrap();
     assert_eq!((retirement.started_at, retirement.evidence, retirement.empty_at), (bench.now, None, None));
 }
+
+/// A surplus new cluster counted as a replacement before it had baked; the check refused the plan.
+#[test]
+fn a_new_cluster_that_is_one_too_many_stands_in_for_nothing_before_it_has_baked() {
+    let mut bench = Bench::new(1);
+    bench.add(1, Ready, 500);
+    bench.build(1, Placement::Open, Some((5, 0)));
+    bench.spec.template.kubernetes_version = "1.34".parse().unwrap();
+    bench.wish.template.kubernetes_version = "1.34".parse().unwrap();
+    for ordinal in [2, 3] {
+        bench.add(ordinal, Ready, 5);
+        bench.build(ordinal, Placement::Open, Some((0, 0)));
+    }
+    let plan = bench.plan();
+    assert_eq!([1, 2, 3].map(|ordinal| bench.state(&plan, ordinal)), [Some(Ready); 3]);
+}

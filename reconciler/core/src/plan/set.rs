@@ -143,7 +143,7 @@ impl<'a, 'i> Starts<'a, 'i> {
             return;
         }
         let replacing = victims.iter().any(|(_, _, reason)| *reason == RetirementReason::Replaced);
-        let counted = self.members().filter(|(_, view, intent)| self.counts(view, *intent, replacing)).count();
+        let counted = self.members().filter(|(_, view, _)| self.counts(view, replacing)).count();
         let mut spare = counted.saturating_sub(self.count());
         // Outdated ones go first, and of what is left the youngest.
         victims.sort_by_key(|(_, view, _)| {
@@ -165,8 +165,9 @@ impl<'a, 'i> Starts<'a, 'i> {
         }
     }
 
-    fn counts(&self, view: &View<'_>, intent: Intent, replacing: bool) -> bool {
-        let stands_in = !replacing || intent != Intent::Keep || view.baked(&self.admission.set, self.inputs.now);
+    fn counts(&self, view: &View<'_>, replacing: bool) -> bool {
+        // Only what is outdated has nothing to prove; a new cluster that is one too many has, as any other.
+        let stands_in = !replacing || !view.class.keeps_cluster() || view.baked(&self.admission.set, self.inputs.now);
         view.serves() && !view.paused_out() && stands_in
     }
 
