@@ -3,9 +3,10 @@
 
 use fleetwright_core::action::{Action, ActionKey, Effect};
 use fleetwright_core::inventory::{Placement, Step};
+use fleetwright_schema::documents::{Budget, BudgetScope, SetSelector};
 use fleetwright_schema::set::{DrainMode, DrainTimeoutPolicy};
 use fleetwright_schema::status::Cluster;
-use fleetwright_schema::status::ClusterState::{Deleting, Drained, Draining, Ready};
+use fleetwright_schema::status::ClusterState::{Deleting, Drained, Draining, Ready, Updating};
 use fleetwright_schema::units::Duration;
 use fleetwright_tests::bench::{Bench, ago};
 
@@ -121,4 +122,21 @@ fn a_new_cluster_that_is_one_too_many_stands_in_for_nothing_before_it_has_baked(
     }
     let plan = bench.plan();
     assert_eq!([1, 2, 3].map(|ordinal| bench.state(&plan, ordinal)), [Some(Ready); 3]);
+}
+
+/// An update that could not succeed held the one place in the disruption budget that its own way out needed.
+#[test]
+fn a_cluster_that_is_being_updated_needs_no_second_place_in_the_budget_to_be_drained() {
+    let mut bench = Bench::new(1);
+    let name = "one".parse().unwrap();
+    let (sets, per) = (SetSelector::default(), BudgetScope::Fleet);
+    bench.config.budgets.disruption = vec![Budget { name, sets, per, max_clusters: 1 }];
+    bench.add(1, Updating, 100);
+    bench.build(1, Placement::Open, Some((5, 0)));
+    bench.resources.iter_mut().find(|part| part.step == Step::NodePools).unwrap().applied = "older".into();
+    bench.spec.template.kubernetes_version = "1.34".parse().unwrap();
+    bench.wish.template.kubernetes_version = "1.34".parse().unwrap();
+    bench.add(2, Ready, 90);
+    bench.build(2, Placement::Open, Some((5, 0)));
+    assert_eq!(bench.state(&bench.plan(), 1), Some(Draining));
 }

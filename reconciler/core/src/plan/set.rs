@@ -189,6 +189,10 @@ impl<'a, 'i> Starts<'a, 'i> {
         if let Err(why) = &view.seen {
             return Err(super::lifecycle::unknown(view, why));
         }
+        if view.state() == ClusterState::Updating {
+            // It is disrupted already, and counted: waiting for a place in the budget, it would wait for itself.
+            return Ok(());
+        }
         limits.spend_disruption(self.id, &view.cluster.spec.tags).map_err(|budget| Waiting::Budget(budget.to_string()))
     }
 
