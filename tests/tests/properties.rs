@@ -1,6 +1,8 @@
 //! Bugs of the planner that were found by driving it with everything that may happen, each by hand.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::collections::BTreeMap;
+
 use fleetwright_core::action::{Action, ActionKey, Effect};
 use fleetwright_core::inventory::{Placement, Step};
 use fleetwright_schema::documents::{Budget, BudgetScope, SetSelector};
@@ -139,4 +141,25 @@ fn a_cluster_that_is_being_updated_needs_no_second_place_in_the_budget_to_be_dra
     bench.add(2, Ready, 90);
     bench.build(2, Placement::Open, Some((5, 0)));
     assert_eq!(bench.state(&bench.plan(), 1), Some(Draining));
+}
+
+/// A commit that changed the tags of a set took its draining clusters out of the budget that they were spent from.
+#[test]
+fn a_budget_counts_clusters_by_their_own_tags() {
+    let mut bench = Bench::new(1);
+    let gold = BTreeMap::from([("tier".to_owned(), "gold".to_owned())]);
+    let sets = SetSelector { match_tags: gold.clone(), ..SetSelector::default() };
+    let (name, per) = ("gold".parse().unwrap(), BudgetScope::Fleet);
+    bench.config.budgets.disruption = vec![Budget { name, sets, per, max_clusters: 1 }];
+    bench.spec.template.tags = gold;
+    bench.add(1, Draining, 5);
+    bench.build(1, Placement::Closed, Some((5, 0)));
+    bench.add(2, Ready, 500);
+    bench.build(2, Placement::Open, Some((5, 0)));
+    bench.spec.template = bench.wish.template.clone();
+    bench.spec.template.kubernetes_version = "1.34".parse().unwrap();
+    bench.wish.template = bench.spec.template.clone();
+    bench.add(3, Ready, 90);
+    bench.build(3, Placement::Open, Some((5, 0)));
+    assert_eq!(bench.state(&bench.plan(), 2), Some(Ready));
 }
