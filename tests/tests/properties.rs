@@ -2,13 +2,15 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use fleetwright_core::action::{Action, ActionKey, Effect};
+use fleetwright_core::fingerprint::revision;
 use fleetwright_core::inventory::{Placement, Step};
 use fleetwright_schema::documents::{Budget, BudgetScope, SetSelector};
-use fleetwright_schema::set::{DrainMode, DrainTimeoutPolicy};
+use fleetwright_schema::set::{ClusterSpec, DrainMode, DrainTimeoutPolicy};
 use fleetwright_schema::status::Cluster;
-use fleetwright_schema::status::ClusterState::{Deleting, Drained, Draining, Ready, Updating};
+use fleetwright_schema::status::ClusterState::{Creating, Deleting, Drained, Draining, Ready, Updating};
 use fleetwright_schema::units::Duration;
 use fleetwright_tests::bench::{Bench, ago};
 
@@ -162,4 +164,21 @@ fn a_budget_counts_clusters_by_their_own_tags() {
     bench.add(3, Ready, 90);
     bench.build(3, Placement::Open, Some((5, 0)));
     assert_eq!(bench.state(&bench.plan(), 2), Some(Ready));
+}
+
+/// Two edits in a row made a control plane skip a minor version, which no cloud does: the cluster stalled for good.
+#[test]
+fn a_cluster_follows_to_the_next_minor_version_only_once_it_is_at_the_one_before() {
+    for state in [Creating, Updating] {
+        let mut bench = Bench::new(1);
+        bench.add(1, state, 5);
+        bench.build(1, Placement::Open, Some((0, 0)));
+        bench.clusters[0].spec =
+            Arc::new(ClusterSpec { kubernetes_version: "1.33".parse().unwrap(), ..(*bench.clusters[0].spec).clone() });
+        bench.clusters[0].status.revision = revision(&bench.clusters[0].spec);
+        bench.wish.template.kubernetes_version = "1.34".parse().unwrap();
+        let plan = bench.plan();
+        assert_eq!(bench.of(&plan, 1).unwrap().spec.kubernetes_version.as_str(), "1.33", "{state}");
+        assert!(plan.actions.iter().any(|action| action.key.step == Step::ControlPlane), "{state}");
+    }
 }

@@ -163,8 +163,9 @@ impl Turns<'_, '_> {
     }
 
     /// A cluster that is not finished follows the wish without more ado, where its parts can.
-    fn follow_template(&self, view: &View<'_>, allowed: bool, draft: &mut Draft) -> bool {
-        let follows = allowed && view.class.keeps_cluster() && *view.cluster.spec != self.set.template;
+    fn follow_template(&self, view: &View<'_>, seen: Seen<'_>, allowed: bool, draft: &mut Draft) -> bool {
+        let differs = view.class.keeps_cluster() && *view.cluster.spec != self.set.template;
+        let follows = allowed && differs && self.version_is_reached(view, seen);
         if follows {
             draft.cluster.spec = Arc::new(self.set.template.clone());
             draft.cluster.status.revision = revision(&self.set.template);
@@ -174,8 +175,20 @@ impl Turns<'_, '_> {
         follows
     }
 
+    /// A control plane goes one minor version at a time: while it is not yet where its record says, the step from there to
+    /// the wish is not the one that the class was judged by.
+    fn version_is_reached(&self, view: &View<'_>, seen: Seen<'_>) -> bool {
+        if view.cluster.spec.kubernetes_version.minor() == self.set.template.kubernetes_version.minor() {
+            return true;
+        }
+        let prints = self.fingerprints(view);
+        let versioned = [Step::ControlPlane, Step::NodePools];
+        let known = Step::BUILD.iter().zip(prints.iter()).filter(|(step, _)| versioned.contains(step));
+        known.into_iter().all(|(step, print)| seen.step(*step).all(|resource| resource.applied == *print))
+    }
+
     fn create(&self, view: &View<'_>, seen: Seen<'_>, draft: &mut Draft, wake: &mut Wake) {
-        if self.follow_template(view, self.gates.fill, draft) {
+        if self.follow_template(view, seen, self.gates.fill, draft) {
             return;
         }
         let prints = self.fingerprints(view);
@@ -228,7 +241,7 @@ impl Turns<'_, '_> {
     }
 
     fn update(&self, view: &View<'_>, seen: Seen<'_>, intent: Intent, draft: &mut Draft, wake: &mut Wake) {
-        if intent == Intent::Keep && self.follow_template(view, self.gates.moves, draft) {
+        if intent == Intent::Keep && self.follow_template(view, seen, self.gates.moves, draft) {
             return;
         }
         let prints = self.fingerprints(view);
