@@ -7,6 +7,7 @@ use std::sync::Arc;
 use fleetwright_core::action::{Action, ActionKey, Effect};
 use fleetwright_core::fingerprint::revision;
 use fleetwright_core::inventory::{Placement, Step};
+use fleetwright_core::plan::Plan;
 use fleetwright_schema::documents::{Budget, BudgetScope, SetSelector};
 use fleetwright_schema::set::{ClusterSpec, DrainMode, DrainTimeoutPolicy};
 use fleetwright_schema::status::Cluster;
@@ -181,4 +182,20 @@ fn a_cluster_follows_to_the_next_minor_version_only_once_it_is_at_the_one_before
         assert_eq!(bench.of(&plan, 1).unwrap().spec.kubernetes_version.as_str(), "1.33", "{state}");
         assert!(plan.actions.iter().any(|action| action.key.step == Step::ControlPlane), "{state}");
     }
+}
+
+/// A record that contradicts itself made the planner panic, or give a name a second time.
+#[test]
+fn ordinals_that_contradict_the_record_neither_panic_nor_come_back() {
+    let mut bench = Bench::new(2);
+    bench.add(7, Ready, 90);
+    bench.build(7, Placement::Open, Some((0, 0)));
+    bench.next_ordinal = 7;
+    let names = |plan: &Plan| -> Vec<u32> {
+        plan.record.sets.values().flat_map(|set| &set.clusters).map(|c| c.metadata.ordinal).collect()
+    };
+    assert_eq!(names(&bench.plan()), [7, 8]);
+    bench.clusters[0].metadata.ordinal = u32::MAX;
+    bench.next_ordinal = u32::MAX;
+    assert_eq!(names(&bench.plan()), [u32::MAX]);
 }

@@ -62,7 +62,7 @@ pub fn drain(
     }
     if let Some(workloads) = facts.workloads.as_ref().filter(|_| closed) {
         let Some(expected) = retirement.expected_workloads else {
-            let expected = Some(workloads.running + workloads.left);
+            let expected = Some(workloads.running.saturating_add(workloads.left));
             return Turn::Change(Retirement { expected_workloads: expected, ..retirement });
         };
         // Empty is only what was counted: nothing runs, and as many left as there were.

@@ -252,9 +252,8 @@ impl<'a, 'i> Starts<'a, 'i> {
             let alive_max = u32::try_from(alive_max).unwrap_or(u32::MAX);
             self.waiting.push(Waiting::Batch { alive_max });
         }
-        let first = recorded.map_or(1, |recorded| recorded.status.next_ordinal);
         let mut named = Vec::new();
-        for ordinal in (first..).take(wanted.min(room)) {
+        for ordinal in (first_ordinal(recorded)..).take(wanted.min(room)) {
             match self.name(ordinal, limits) {
                 Ok(cluster) => named.push(Arc::new(cluster)),
                 Err(waiting) => {
@@ -266,7 +265,8 @@ impl<'a, 'i> Starts<'a, 'i> {
         named
     }
 
-    fn name(&self, ordinal: u32, limits: &mut Limits) -> Result<Cluster, Waiting> {
+    fn name(&self, ordinal: u64, limits: &mut Limits) -> Result<Cluster, Waiting> {
+        let ordinal = u32::try_from(ordinal).map_err(|_| Waiting::Addresses("no ordinal is left".to_owned()))?;
         let template = &self.admission.set.template;
         let account = self.admission.account.clone().ok_or(Waiting::Replacement)?;
         let name = self.id.cluster_name(ordinal).map_err(Waiting::Addresses)?;
@@ -294,6 +294,16 @@ impl<'a, 'i> Starts<'a, 'i> {
             },
         })
     }
+}
+
+/// The lowest ordinal that was never used, by everything that the record remembers: a record that contradicts itself
+/// must not bring back a name.
+fn first_ordinal(recorded: Option<&Arc<ClusterSetStatus>>) -> u64 {
+    let Some(recorded) = recorded else { return 1 };
+    let clusters = recorded.clusters.iter().map(|cluster| cluster.metadata.ordinal);
+    let used = clusters.chain(recorded.tombstones.iter().map(|tombstone| tombstone.ordinal));
+    let after = used.map(|ordinal| u64::from(ordinal) + 1).max().unwrap_or(1);
+    after.max(u64::from(recorded.status.next_ordinal))
 }
 
 impl View<'_> {
@@ -350,7 +360,7 @@ fn next_status(
 ) -> Arc<ClusterSetStatus> {
     let set = &admission.set;
     let clusters = std::mem::take(&mut done.clusters);
-    let next_ordinal = clusters.iter().map(|cluster| cluster.metadata.ordinal + 1).max().unwrap_or(1);
+    let next_ordinal = clusters.iter().map(|cluster| cluster.metadata.ordinal.saturating_add(1)).max().unwrap_or(1);
     let mut tombstones = recorded.map_or_else(Vec::new, |recorded| recorded.tombstones.clone());
     tombstones.append(&mut done.tombstones);
     tombstones.sort_by_key(|tombstone| tombstone.ordinal);
