@@ -11,7 +11,7 @@ use fleetwright_core::plan::Plan;
 use fleetwright_schema::documents::{Budget, BudgetScope, SetSelector};
 use fleetwright_schema::set::{ClusterSpec, DrainMode, DrainTimeoutPolicy};
 use fleetwright_schema::status::Cluster;
-use fleetwright_schema::status::ClusterState::{Creating, Deleting, Drained, Draining, Ready, Updating};
+use fleetwright_schema::status::ClusterState::{Creating, Deleting, Drained, Draining, Pending, Ready, Updating};
 use fleetwright_schema::units::Duration;
 use fleetwright_tests::bench::{Bench, ago};
 
@@ -198,4 +198,20 @@ fn ordinals_that_contradict_the_record_neither_panic_nor_come_back() {
     bench.clusters[0].metadata.ordinal = u32::MAX;
     bench.next_ordinal = u32::MAX;
     assert_eq!(names(&bench.plan()), [u32::MAX]);
+}
+
+/// A cluster whose update could not succeed halted its set, and with it its own replacement, for good.
+#[test]
+fn a_cluster_that_stalled_at_an_older_revision_does_not_hold_up_its_own_replacement() {
+    let mut bench = Bench::new(1);
+    bench.add(1, Updating, 500);
+    bench.build(1, Placement::Open, Some((5, 0)));
+    bench.resources.iter_mut().find(|part| part.step == Step::NodePools).unwrap().applied = "older".into();
+    bench.spec.template.kubernetes_version = "1.34".parse().unwrap();
+    bench.wish.template.kubernetes_version = "1.34".parse().unwrap();
+    let plan = bench.plan();
+    assert_eq!(bench.state(&plan, 2), Some(Pending));
+    bench.add(2, Ready, 90);
+    bench.build(2, Placement::Open, Some((5, 0)));
+    assert_eq!(bench.state(&bench.plan(), 1), Some(Draining));
 }
