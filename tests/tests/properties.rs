@@ -8,6 +8,9 @@ use fleetwright_core::action::{Action, ActionKey, Effect};
 use fleetwright_core::fingerprint::revision;
 use fleetwright_core::inventory::{Placement, Step};
 use fleetwright_core::plan::Plan;
+use fleetwright_core::publication::status_file;
+use fleetwright_core::record::{Record, RecordCache};
+use fleetwright_core::snapshot::{BlobId, CommitId, Snapshot, SourceFile};
 use fleetwright_schema::documents::{Budget, BudgetScope, SetSelector};
 use fleetwright_schema::set::{ClusterSpec, DrainMode, DrainTimeoutPolicy};
 use fleetwright_schema::status::Cluster;
@@ -214,4 +217,24 @@ fn a_cluster_that_stalled_at_an_older_revision_does_not_hold_up_its_own_replacem
     bench.add(2, Ready, 90);
     bench.build(2, Placement::Open, Some((5, 0)));
     assert_eq!(bench.state(&bench.plan(), 1), Some(Draining));
+}
+
+/// Such a record was acted on: two clusters of one name, or four thousand million of them.
+#[test]
+fn a_record_that_contradicts_itself_is_not_acted_on() {
+    let parsed = |bench: &Bench| {
+        let content = status_file(&bench.id, &bench.record().sets[&bench.id]).unwrap();
+        let file = SourceFile { blob: BlobId::parse(&"b".repeat(40)).unwrap(), content: content.into() };
+        let files = BTreeMap::from([(bench.id.status_path().into(), file)]);
+        let snapshot = Snapshot { commit: CommitId::parse(&"c".repeat(40)).unwrap(), files, refused: Vec::new() };
+        Record::parse(&snapshot, &mut RecordCache::new())
+    };
+    let mut bench = Bench::new(2);
+    bench.add(1, Ready, 90);
+    assert_eq!(parsed(&bench).unreadable.len(), 0);
+    bench.add(1, Ready, 90);
+    assert_eq!(parsed(&bench).unreadable.len(), 1);
+    bench.clusters.clear();
+    bench.spec.count = u32::MAX;
+    assert_eq!(parsed(&bench).unreadable.len(), 1);
 }
