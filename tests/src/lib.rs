@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 pub mod bench;
+pub mod drive;
+pub mod judge;
 pub mod person;
 pub mod stage;
 pub mod wishes;

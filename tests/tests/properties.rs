@@ -1,8 +1,11 @@
-//! Bugs of the planner that were found by driving it with everything that may happen, each by hand.
+//! The planner under everything that may happen, by seed: faults and edits first, then calm, then nothing.
+//!
+//! `FLEETWRIGHT_CASES` sets how many seeds are run, `FLEETWRIGHT_SEED` the first of them.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use fleetwright_core::action::{Action, ActionKey, Effect};
 use fleetwright_core::fingerprint::revision;
@@ -17,6 +20,50 @@ use fleetwright_schema::status::Cluster;
 use fleetwright_schema::status::ClusterState::{Creating, Deleting, Drained, Draining, Pending, Ready, Updating};
 use fleetwright_schema::units::Duration;
 use fleetwright_tests::bench::{Bench, ago};
+use fleetwright_tests::drive::{Tally, run};
+
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+#[test]
+fn the_promises_hold_whatever_happens_and_the_fleet_converges_and_stays() {
+    let (first, cases) = (number("FLEETWRIGHT_SEED", 1), number("FLEETWRIGHT_CASES", 2000));
+    let failures_max = number("FLEETWRIGHT_FAILURES", 1);
+    let next = AtomicU64::new(first);
+    let failures: Mutex<Vec<(u64, String)>> = Mutex::new(Vec::new());
+    let total: Mutex<Tally> = Mutex::new(Tally::default());
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let began = std::time::Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= first + cases || failures.lock().unwrap().len() as u64 >= failures_max {
+                        return;
+                    }
+                    match run(seed) {
+                        Ok(tally) => total.lock().unwrap().add(tally),
+                        Err(why) => failures.lock().unwrap().push((seed, why)),
+                    }
+                }
+            });
+        }
+    });
+    println!("{cases} cases in {:?}: {:?}", began.elapsed(), total.lock().unwrap());
+    let mut failures = failures.into_inner().unwrap();
+    failures.sort();
+    for (seed, why) in &failures {
+        println!("== {}", why.lines().next().unwrap_or_default());
+        if failures_max > 1 {
+            std::fs::write(std::env::temp_dir().join(format!("fleetwright-seed-{seed}.txt")), why).unwrap();
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures[0].1);
+}
+
+// Bugs that it found, each by hand.
 
 /// With `tombstoneRetention: 0s` no cluster ever left its record: the check refused the plan for ever.
 #[test]
