@@ -2,8 +2,12 @@
 //! witness who judges every commit of its history by the promises.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+pub mod bench;
+pub mod drive;
 pub mod fleets;
+pub mod judge;
 pub mod person;
 pub mod program;
 pub mod stage;
+pub mod wishes;
 pub mod witness;

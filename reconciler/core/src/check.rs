@@ -164,7 +164,7 @@ const fn is_way(from: ClusterState, to: ClusterState) -> bool {
         Ready => matches!(to, Updating | Draining | Deleting),
         Updating => matches!(to, Ready | Draining | Deleting),
         Draining => matches!(to, Drained | Ready | Updating | Deleting),
-        Drained => matches!(to, Deleting | Ready | Updating),
+        Drained => matches!(to, Draining | Deleting | Ready | Updating),
         Deleting => false,
     }
 }

@@ -1,11 +1,11 @@
 //! The bot's memory in Git: what it last wrote of every set. A memory, never proof that something exists.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fleetwright_schema::names::{ClusterName, SetId};
 use fleetwright_schema::set::ClusterSpec;
-use fleetwright_schema::status::{Cluster, ClusterSetStatus, ClusterState, RetirementReason};
+use fleetwright_schema::status::{Cluster, ClusterMetadata, ClusterSetStatus, ClusterState, RetirementReason};
 use fleetwright_schema::units::Timestamp;
 
 use crate::inventory::Place;
@@ -80,9 +80,30 @@ fn parse_one(name: &str, content: &[u8]) -> Result<(SetId, Arc<ClusterSetStatus>
     if status.metadata.id() != path_id {
         return Err("its metadata names another set".to_owned());
     }
+    check_sound(&status)?;
     intern_specs(&mut status);
     Ok((path_id, Arc::new(status)))
 }
+
+/// A record that contradicts itself was not written by us, and is not acted on.
+fn check_sound(status: &ClusterSetStatus) -> Result<(), String> {
+    let mut names = BTreeSet::new();
+    let mut ordinals = BTreeSet::new();
+    for cluster in &status.clusters {
+        let ClusterMetadata { name, ordinal, .. } = &cluster.metadata;
+        if !names.insert(name) || !ordinals.insert(*ordinal) {
+            return Err(format!("it names {name} or its ordinal {ordinal} twice"));
+        }
+    }
+    let (count, surge) = (status.spec.count, status.spec.update_strategy.cluster_rotation.max_surge);
+    match count.max(surge) > COUNT_MAX {
+        true => Err(format!("it asks for {count} clusters and {surge} more, and a set may have {COUNT_MAX}")),
+        false => Ok(()),
+    }
+}
+
+/// What the schema of a ClusterSet allows for `count` and for `maxSurge`.
+const COUNT_MAX: u32 = 1000;
 
 fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().to_owned()

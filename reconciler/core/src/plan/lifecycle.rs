@@ -10,12 +10,12 @@ use fleetwright_schema::status::{
     Cluster, ClusterState, ClusterStatus, Condition, ConditionStatus, NetworkStatus, Retirement, RetirementReason,
     Tombstone,
 };
-use fleetwright_schema::units::Duration;
+use fleetwright_schema::units::{Duration, Timestamp};
 
 use super::admission::Gates;
 use super::build::{self, act};
 use super::choice::Intent;
-use super::retire::{self, Turn};
+use super::retire::{self, Emptiness, Turn};
 use super::view::{Seen, View};
 use super::waves::{building_since, is_stalled};
 use super::{Inputs, Wake};
@@ -179,8 +179,9 @@ impl Turns<'_, '_> {
     }
 
     /// A cluster that is not finished follows the wish without more ado, where its parts can.
-    fn follow_template(&self, view: &View<'_>, allowed: bool, draft: &mut Draft) -> bool {
-        let follows = allowed && view.class.keeps_cluster() && *view.cluster.spec != self.set.template;
+    fn follow_template(&self, view: &View<'_>, seen: Seen<'_>, allowed: bool, draft: &mut Draft) -> bool {
+        let differs = view.class.keeps_cluster() && *view.cluster.spec != self.set.template;
+        let follows = allowed && differs && self.version_is_reached(view, seen);
         if follows {
             draft.cluster.spec = Arc::new(self.set.template.clone());
             draft.cluster.status.revision = revision(&self.set.template);
@@ -190,8 +191,20 @@ impl Turns<'_, '_> {
         follows
     }
 
+    /// A control plane goes one minor version at a time: while it is not yet where its record says, the step from there to
+    /// the wish is not the one that the class was judged by.
+    fn version_is_reached(&self, view: &View<'_>, seen: Seen<'_>) -> bool {
+        if view.cluster.spec.kubernetes_version.minor() == self.set.template.kubernetes_version.minor() {
+            return true;
+        }
+        let prints = self.fingerprints(view);
+        let versioned = [Step::ControlPlane, Step::NodePools];
+        let known = Step::BUILD.iter().zip(prints.iter()).filter(|(step, _)| versioned.contains(step));
+        known.into_iter().all(|(step, print)| seen.step(*step).all(|resource| resource.applied == *print))
+    }
+
     fn create(&self, view: &View<'_>, seen: Seen<'_>, draft: &mut Draft, wake: &mut Wake) {
-        if self.follow_template(view, self.gates.fill, draft) {
+        if self.follow_template(view, seen, self.gates.fill, draft) {
             return;
         }
         let prints = self.fingerprints(view);
@@ -244,7 +257,7 @@ impl Turns<'_, '_> {
     }
 
     fn update(&self, view: &View<'_>, seen: Seen<'_>, intent: Intent, draft: &mut Draft, wake: &mut Wake) {
-        if intent == Intent::Keep && self.follow_template(view, self.gates.moves, draft) {
+        if intent == Intent::Keep && self.follow_template(view, seen, self.gates.moves, draft) {
             return;
         }
         let prints = self.fingerprints(view);
@@ -296,6 +309,10 @@ impl Turns<'_, '_> {
     }
 
     fn drained(&self, view: &View<'_>, seen: Seen<'_>, reason: RetirementReason, draft: &mut Draft, wake: &mut Wake) {
+        let emptiness = retire::emptiness(view, seen);
+        if emptiness == Emptiness::Open && self.gates.retire {
+            return self.drain_again(view, reason, draft);
+        }
         let window = self.set.update_strategy.cluster_rotation.rollback_window;
         let until = view.cluster.status.since.plus(window);
         if until > self.inputs.now {
@@ -308,24 +325,28 @@ impl Turns<'_, '_> {
             return;
         }
         if replaced && !self.enough_serve {
-            draft.waiting.push(Waiting::Replacement);
-        } else if !retire::is_still_empty(view, seen) {
-            draft.waiting.push(Waiting::NotEmpty);
-        } else {
-            self.to_deleting(view, reason, draft);
+            return draft.waiting.push(Waiting::Replacement);
         }
+        match emptiness {
+            Emptiness::Empty => self.to_deleting(view, reason, draft),
+            Emptiness::InUse | Emptiness::Open => self.drain_again(view, reason, draft),
+            Emptiness::Uncounted => {
+                let why = "its workloads could not be counted".to_owned();
+                draft.waiting.push(Waiting::Observation(view.place.clone(), why));
+            }
+        }
+    }
+
+    /// What was verified no longer holds, so all of it is done again, consumers included.
+    fn drain_again(&self, view: &View<'_>, reason: RetirementReason, draft: &mut Draft) {
+        let began = view.cluster.status.retirement.as_ref().map_or(reason, |retirement| retirement.reason);
+        draft.enter(ClusterState::Draining, self);
+        draft.cluster.status.retirement = Some(retirement(began, self.inputs.now));
     }
 
     fn to_deleting(&self, view: &View<'_>, reason: RetirementReason, draft: &mut Draft) {
         let begun = view.cluster.status.retirement.clone();
-        let retirement = begun.unwrap_or(Retirement {
-            reason,
-            started_at: self.inputs.now,
-            expected_workloads: None,
-            empty_at: None,
-            evidence: None,
-            without_acknowledgement: Vec::new(),
-        });
+        let retirement = begun.unwrap_or_else(|| retirement(reason, self.inputs.now));
         draft.enter(ClusterState::Deleting, self);
         draft.cluster.status.retirement = Some(Retirement { reason, ..retirement });
     }
@@ -334,8 +355,8 @@ impl Turns<'_, '_> {
         if !self.gates.retire {
             return;
         }
-        let mode = self.set.update_strategy.cluster_rotation.drain;
-        match retire::delete(self.inputs, self.id, view, seen, mode, wake) {
+        let rotation = &self.set.update_strategy.cluster_rotation;
+        match retire::delete(self.inputs, self.id, view, seen, rotation, wake) {
             Turn::Gone => draft.gone = true,
             Turn::Act(actions, waiting) => {
                 draft.actions.extend(actions);
@@ -402,6 +423,18 @@ impl Turns<'_, '_> {
             reason: status.retirement.as_ref().map_or(RetirementReason::Superseded, |retirement| retirement.reason),
             deleted_at: self.inputs.now,
         }
+    }
+}
+
+/// A retirement that begins, of which nothing is proven yet.
+pub const fn retirement(reason: RetirementReason, now: Timestamp) -> Retirement {
+    Retirement {
+        reason,
+        started_at: now,
+        expected_workloads: None,
+        empty_at: None,
+        evidence: None,
+        without_acknowledgement: Vec::new(),
     }
 }
 

@@ -29,9 +29,9 @@ struct Ledger {
 }
 
 impl Ledger {
-    fn add(&mut self, set: &SetId, tags: &BTreeMap<String, String>, clusters: u32) {
+    fn add(&mut self, set: &SetId, tags: &BTreeMap<String, String>) {
         for (index, budget) in self.budgets.iter().enumerate().filter(|(_, b)| b.sets.selects(set, tags)) {
-            *self.used.entry((index, group(budget, set))).or_default() += clusters;
+            *self.used.entry((index, group(budget, set))).or_default() += 1;
         }
     }
 
@@ -44,7 +44,7 @@ impl Ledger {
         if let Some((_, budget)) = full {
             return Err(budget.name.clone());
         }
-        self.add(set, tags, 1);
+        self.add(set, tags);
         Ok(())
     }
 }
@@ -67,11 +67,12 @@ impl Limits {
         let ledger = |budgets: &[Budget]| Ledger { budgets: budgets.to_vec(), used: BTreeMap::new() };
         let mut alive = ledger(&config.budgets.alive);
         let mut disruption = ledger(&config.budgets.disruption);
-        for (id, set) in &inputs.record.sets {
-            let tags = &set.spec.template.tags;
-            alive.add(id, tags, u32::try_from(set.clusters.len()).unwrap_or(u32::MAX));
-            let disrupted = set.clusters.iter().filter(|c| is_disrupted(c.status.state)).count();
-            disruption.add(id, tags, u32::try_from(disrupted).unwrap_or(u32::MAX));
+        // By each cluster's own tags, as they are spent: those of the set may have changed since.
+        for (id, cluster) in inputs.record.clusters() {
+            alive.add(id, &cluster.spec.tags);
+            if is_disrupted(cluster.status.state) {
+                disruption.add(id, &cluster.spec.tags);
+            }
         }
         let recorded_blocks = inputs.record.sets.values().cloned().collect();
         Self { alive, disruption, config: Arc::clone(config), blocks: None, full: BTreeMap::new(), recorded_blocks }

@@ -9,9 +9,9 @@ use fleetwright_schema::status::Retirement;
 
 use super::build::act;
 use super::view::{Seen, View};
-use super::{Inputs, Wake};
+use super::{Inputs, LOST_AFTER, Wake};
 use crate::action::{Action, Effect};
-use crate::inventory::{Phase, Placement, Resource, Step};
+use crate::inventory::{Phase, Placement, Resource, Step, Workloads};
 use crate::waiting::Waiting;
 use fleetwright_schema::units::Duration;
 
@@ -56,9 +56,13 @@ pub fn drain(
         );
     };
     let closed = facts.placement == Placement::Closed;
+    if !closed && retirement.expected_workloads.is_some() {
+        // It was opened for a revert that was reverted: what left then came back, or not, and is counted anew.
+        return Turn::Change(Retirement { expected_workloads: None, ..retirement });
+    }
     if let Some(workloads) = facts.workloads.as_ref().filter(|_| closed) {
         let Some(expected) = retirement.expected_workloads else {
-            let expected = Some(workloads.running + workloads.left);
+            let expected = Some(workloads.running.saturating_add(workloads.left));
             return Turn::Change(Retirement { expected_workloads: expected, ..retirement });
         };
         // Empty is only what was counted: nothing runs, and as many left as there were.
@@ -74,11 +78,10 @@ pub fn drain(
     }
     let escalated = overdue && rotation.on_drain_timeout == DrainTimeoutPolicy::Evict;
     let mode = if escalated { DrainMode::Evict } else { rotation.drain };
-    let quiet =
-        inputs.memory.touched.get(&view.cluster.metadata.name).is_none_or(|at| at.plus(REPEAT_AFTER) <= inputs.now);
     let effect = Effect::Drain { id: Arc::clone(&plane.id), mode };
-    let action =
-        (!closed || (escalated && quiet)).then(|| act(inputs, id, view, Step::ControlPlane, effect, wake)).flatten();
+    let action = (!closed || (escalated && is_quiet(inputs, view)))
+        .then(|| act(inputs, id, view, Step::ControlPlane, effect, wake))
+        .flatten();
     let blocked_by = facts.workloads.as_ref().map(|workloads| workloads.blocked_by.clone()).unwrap_or_default();
     Turn::Act(action.into_iter().collect(), vec![Waiting::Drain { blocked_by, overdue: overdue && !escalated }])
 }
@@ -117,15 +120,32 @@ fn unacknowledged(
     acks
 }
 
-/// Whether a DRAINED cluster may go: the very control plane that was read to be empty still is, by a new reading.
-pub fn is_still_empty(view: &View<'_>, seen: Seen<'_>) -> bool {
-    let Some(plane) = seen.control_plane() else { return true };
+/// What a new reading says of a DRAINED cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Emptiness {
+    /// The very control plane that was read to be empty still is, or it is gone.
+    Empty,
+    /// Its workloads could not be counted.
+    Uncounted,
+    /// Something runs on it, or it is another control plane.
+    InUse,
+    /// It takes workloads again: it was opened for a revert that was itself reverted.
+    Open,
+}
+
+/// Whether a DRAINED cluster may go.
+pub fn emptiness(view: &View<'_>, seen: Seen<'_>) -> Emptiness {
+    let Some(plane) = seen.control_plane() else { return Emptiness::Empty };
     let evidence = view.cluster.status.retirement.as_ref().and_then(|retirement| retirement.evidence.as_deref());
-    let facts = plane.control_plane.as_ref();
-    let empty = facts.is_some_and(|facts| {
-        facts.placement == Placement::Closed && facts.workloads.as_ref().is_some_and(|workloads| workloads.running == 0)
-    });
-    evidence == Some(&*plane.id) && empty
+    let Some(facts) = &plane.control_plane else { return Emptiness::Uncounted };
+    match (facts.placement, &facts.workloads) {
+        (Placement::Open, _) => Emptiness::Open,
+        (Placement::Closed, None) => Emptiness::Uncounted,
+        (Placement::Closed, Some(workloads)) => match evidence == Some(&*plane.id) && workloads.running == 0 {
+            true => Emptiness::Empty,
+            false => Emptiness::InUse,
+        },
+    }
 }
 
 /// The turn of a DELETING cluster: children before parents, by the ids that were read, until nothing is left.
@@ -134,20 +154,19 @@ pub fn delete(
     id: &SetId,
     view: &View<'_>,
     seen: Seen<'_>,
-    mode: DrainMode,
+    rotation: &Rotation,
     wake: &mut Wake,
 ) -> Turn {
     if seen.resources.is_empty() {
-        // Only a reading that began after the record said DELETING proves that all is gone.
-        let proven = seen.at > view.cluster.status.since;
-        return if proven { Turn::Gone } else { Turn::Act(Vec::new(), Vec::new()) };
+        return vanished(inputs, view, seen, wake);
     }
-    let running = seen.facts().and_then(|facts| facts.workloads.as_ref()).is_some_and(|w| w.running > 0);
-    if running && let Some(plane) = seen.control_plane() {
-        let open = seen.facts().is_some_and(|facts| facts.placement == Placement::Open);
-        let effect = Effect::Drain { id: Arc::clone(&plane.id), mode };
-        let action = open.then(|| act(inputs, id, view, Step::ControlPlane, effect, wake)).flatten();
-        return Turn::Act(action.into_iter().collect(), vec![Waiting::NotEmpty]);
+    let workloads = seen.facts().and_then(|facts| facts.workloads.as_ref()).filter(|workloads| workloads.running > 0);
+    if let (Some(workloads), Some(plane)) = (workloads, seen.control_plane()) {
+        return empty_first(inputs, id, view, plane, workloads, rotation, wake);
+    }
+    if may_be_in_use(view, seen) {
+        let why = "its workloads could not be counted".to_owned();
+        return Turn::Act(Vec::new(), vec![Waiting::Observation(view.place.clone(), why)]);
     }
     let mut actions = Vec::new();
     let mut waiting = Vec::new();
@@ -161,6 +180,60 @@ pub fn delete(
     }
     failures(inputs, view, &mut waiting);
     Turn::Act(actions, waiting)
+}
+
+/// Only a reading that began after the record said DELETING proves that all is gone; and of a cluster that may just
+/// have been made, only one that can't be older than its making.
+fn vanished(inputs: &Inputs<'_>, view: &View<'_>, seen: Seen<'_>, wake: &mut Wake) -> Turn {
+    let status = &view.cluster.status;
+    let lag = if status.ready_at.is_none() { LOST_AFTER } else { Duration::default() };
+    let proven_from = status.since.plus(lag);
+    if seen.at > proven_from {
+        return Turn::Gone;
+    }
+    if proven_from >= inputs.now {
+        wake.at(proven_from.plus(Duration::from_seconds(1)));
+    }
+    Turn::Act(Vec::new(), vec![Waiting::Observation(view.place.clone(), "that nothing is left of it".into())])
+}
+
+/// Whether nobody has ever read how much runs on a cluster that could be used: it has all its parts.
+fn may_be_in_use(view: &View<'_>, seen: Seen<'_>) -> bool {
+    let proven = view.cluster.status.retirement.as_ref().is_some_and(|retirement| retirement.empty_at.is_some());
+    let counted = seen.facts().is_none_or(|facts| facts.workloads.is_some());
+    let services = seen.step(Step::InfraServices).any(|services| services.phase != Phase::Deleting);
+    !proven && !counted && services
+}
+
+/// What runs on a cluster that is to go, though it was never published as READY, leaves as from any other.
+fn empty_first(
+    inputs: &Inputs<'_>,
+    id: &SetId,
+    view: &View<'_>,
+    plane: &Resource,
+    workloads: &Workloads,
+    rotation: &Rotation,
+    wake: &mut Wake,
+) -> Turn {
+    let open = plane.control_plane.as_ref().is_some_and(|facts| facts.placement == Placement::Open);
+    let deadline = view.cluster.status.since.plus(rotation.drain_timeout);
+    let overdue = deadline <= inputs.now;
+    if !overdue {
+        wake.at(deadline);
+    }
+    let escalated = overdue && rotation.on_drain_timeout == DrainTimeoutPolicy::Evict;
+    let mode = if escalated { DrainMode::Evict } else { rotation.drain };
+    let effect = Effect::Drain { id: Arc::clone(&plane.id), mode };
+    let acts = open || (escalated && is_quiet(inputs, view));
+    let action = acts.then(|| act(inputs, id, view, Step::ControlPlane, effect, wake)).flatten();
+    let blocked_by = workloads.blocked_by.clone();
+    Turn::Act(action.into_iter().collect(), vec![Waiting::Drain { blocked_by, overdue: overdue && !escalated }])
+}
+
+/// Whether nothing was done to it for a while.
+fn is_quiet(inputs: &Inputs<'_>, view: &View<'_>) -> bool {
+    let touched = inputs.memory.touched.get(&view.cluster.metadata.name);
+    touched.is_none_or(|at| at.plus(REPEAT_AFTER) <= inputs.now)
 }
 
 fn failures(inputs: &Inputs<'_>, view: &View<'_>, waiting: &mut Vec<Waiting>) {

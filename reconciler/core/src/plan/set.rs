@@ -8,7 +8,7 @@ use fleetwright_schema::documents::{ApiVersion, ClusterSetMetadata};
 use fleetwright_schema::names::SetId;
 use fleetwright_schema::set::Feature;
 use fleetwright_schema::status::{
-    Cluster, ClusterKind, ClusterMetadata, ClusterSetStatus, ClusterState, ClusterStatus, NetworkStatus, Retirement,
+    Cluster, ClusterKind, ClusterMetadata, ClusterSetStatus, ClusterState, ClusterStatus, NetworkStatus,
     RetirementReason, SetStatus, Tombstone,
 };
 
@@ -143,7 +143,7 @@ impl<'a, 'i> Starts<'a, 'i> {
             return;
         }
         let replacing = victims.iter().any(|(_, _, reason)| *reason == RetirementReason::Replaced);
-        let counted = self.members().filter(|(_, view, intent)| self.counts(view, *intent, replacing)).count();
+        let counted = self.members().filter(|(_, view, _)| self.counts(view, replacing)).count();
         let mut spare = counted.saturating_sub(self.count());
         // Outdated ones go first, and of what is left the youngest.
         victims.sort_by_key(|(_, view, _)| {
@@ -165,8 +165,9 @@ impl<'a, 'i> Starts<'a, 'i> {
         }
     }
 
-    fn counts(&self, view: &View<'_>, intent: Intent, replacing: bool) -> bool {
-        let stands_in = !replacing || intent != Intent::Keep || view.baked(&self.admission.set, self.inputs.now);
+    fn counts(&self, view: &View<'_>, replacing: bool) -> bool {
+        // Only what is outdated has nothing to prove; a new cluster that is one too many has, as any other.
+        let stands_in = !replacing || !view.class.keeps_cluster() || view.baked(&self.admission.set, self.inputs.now);
         view.serves() && !view.paused_out() && stands_in
     }
 
@@ -187,6 +188,10 @@ impl<'a, 'i> Starts<'a, 'i> {
         }
         if let Err(why) = &view.seen {
             return Err(super::lifecycle::unknown(view, why));
+        }
+        if view.state() == ClusterState::Updating {
+            // It is disrupted already, and counted: waiting for a place in the budget, it would wait for itself.
+            return Ok(());
         }
         limits.spend_disruption(self.id, &view.cluster.spec.tags).map_err(|budget| Waiting::Budget(budget.to_string()))
     }
@@ -247,9 +252,8 @@ impl<'a, 'i> Starts<'a, 'i> {
             let alive_max = u32::try_from(alive_max).unwrap_or(u32::MAX);
             self.waiting.push(Waiting::Batch { alive_max });
         }
-        let first = recorded.map_or(1, |recorded| recorded.status.next_ordinal);
         let mut named = Vec::new();
-        for ordinal in (first..).take(wanted.min(room)) {
+        for ordinal in (first_ordinal(recorded)..).take(wanted.min(room)) {
             match self.name(ordinal, limits) {
                 Ok(cluster) => named.push(Arc::new(cluster)),
                 Err(waiting) => {
@@ -261,7 +265,8 @@ impl<'a, 'i> Starts<'a, 'i> {
         named
     }
 
-    fn name(&self, ordinal: u32, limits: &mut Limits) -> Result<Cluster, Waiting> {
+    fn name(&self, ordinal: u64, limits: &mut Limits) -> Result<Cluster, Waiting> {
+        let ordinal = u32::try_from(ordinal).map_err(|_| Waiting::Addresses("no ordinal is left".to_owned()))?;
         let template = &self.admission.set.template;
         let account = self.admission.account.clone().ok_or(Waiting::Replacement)?;
         let name = self.id.cluster_name(ordinal).map_err(Waiting::Addresses)?;
@@ -291,6 +296,16 @@ impl<'a, 'i> Starts<'a, 'i> {
     }
 }
 
+/// The lowest ordinal that was never used, by everything that the record remembers: a record that contradicts itself
+/// must not bring back a name.
+fn first_ordinal(recorded: Option<&Arc<ClusterSetStatus>>) -> u64 {
+    let Some(recorded) = recorded else { return 1 };
+    let clusters = recorded.clusters.iter().map(|cluster| cluster.metadata.ordinal);
+    let used = clusters.chain(recorded.tombstones.iter().map(|tombstone| tombstone.ordinal));
+    let after = used.map(|ordinal| u64::from(ordinal) + 1).max().unwrap_or(1);
+    after.max(u64::from(recorded.status.next_ordinal))
+}
+
 impl View<'_> {
     /// Paused and unwanted: nobody may count on it, for nobody may touch it.
     fn paused_out(&self) -> bool {
@@ -302,14 +317,7 @@ fn draining(view: &View<'_>, reason: RetirementReason, inputs: &Inputs<'_>) -> C
     let mut cluster = (**view.cluster).clone();
     cluster.status.state = ClusterState::Draining;
     cluster.status.since = inputs.now;
-    cluster.status.retirement = Some(Retirement {
-        reason,
-        started_at: inputs.now,
-        expected_workloads: None,
-        empty_at: None,
-        evidence: None,
-        without_acknowledgement: Vec::new(),
-    });
+    cluster.status.retirement = Some(super::lifecycle::retirement(reason, inputs.now));
     cluster
 }
 
@@ -352,7 +360,7 @@ fn next_status(
 ) -> Arc<ClusterSetStatus> {
     let set = &admission.set;
     let clusters = std::mem::take(&mut done.clusters);
-    let next_ordinal = clusters.iter().map(|cluster| cluster.metadata.ordinal + 1).max().unwrap_or(1);
+    let next_ordinal = clusters.iter().map(|cluster| cluster.metadata.ordinal.saturating_add(1)).max().unwrap_or(1);
     let mut tombstones = recorded.map_or_else(Vec::new, |recorded| recorded.tombstones.clone());
     tombstones.append(&mut done.tombstones);
     tombstones.sort_by_key(|tombstone| tombstone.ordinal);
@@ -399,7 +407,9 @@ fn keep_tombstoned(
         return Some(next);
     }
     let retention = fleet.config.publishing.tombstone_retention;
-    let kept = |tombstone: &Tombstone| tombstone.deleted_at.plus(retention) > inputs.now;
+    let known = recorded.map_or(&[][..], |recorded| &recorded.tombstones);
+    // One that is new is published first, however short its time: without it a cluster would vanish unexplained.
+    let kept = |stone: &Tombstone| stone.deleted_at.plus(retention) > inputs.now || !known.contains(stone);
     if next.tombstones.iter().all(kept) {
         return Some(next);
     }

@@ -77,7 +77,12 @@ impl<'a> View<'a> {
             }
         };
         let name = &cluster.metadata.name;
-        let seen = look(inputs, inputs.inventory.places.get(&place), cluster);
+        let reading = inputs.inventory.places.get(&place);
+        // Whatever is under way may land after any reading that was begun before it came back.
+        let seen = match (busy, reading) {
+            (true, Some(reading)) => Err(UnknownReason::Stale(reading.at)),
+            _ => look(inputs, reading, cluster),
+        };
         let absent = inputs.memory.absent_since.get(name);
         let now_absent = seen.as_ref().is_ok_and(|seen| seen.control_plane().is_none());
         let lost = cluster.status.ready_at.is_some()

@@ -61,7 +61,9 @@ pub fn reached(wish: &ResolvedSet, recorded: &ClusterSetStatus, now: Timestamp) 
 pub fn stalled(inputs: &Inputs<'_>) -> BTreeMap<ClusterTypeName, Vec<(SetId, ClusterName)>> {
     let mut found: BTreeMap<ClusterTypeName, Vec<(SetId, ClusterName)>> = BTreeMap::new();
     for (id, set) in &inputs.record.sets {
-        for cluster in set.clusters.iter().filter(|cluster| is_stalled(cluster, &set.spec, inputs.now)) {
+        // One that stalled at an older revision says nothing of this one, and must not hold up what replaces it.
+        let current = set.clusters.iter().filter(|cluster| *cluster.spec == set.spec.template);
+        for cluster in current.filter(|cluster| is_stalled(cluster, &set.spec, inputs.now)) {
             found.entry(id.cluster_type.clone()).or_default().push((id.clone(), cluster.metadata.name.clone()));
         }
     }

@@ -1,0 +1,631 @@
+//! The planner driven without Git and threads: plan, check, publish, hand out, read, over a simulated world, with
+//! everything that may come between. One seed gives one run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use fleetwright_core::action::Action;
+use fleetwright_core::change::ChangeTable;
+use fleetwright_core::check::check;
+use fleetwright_core::desired::{Desired, Wish};
+use fleetwright_core::fingerprint::Memo;
+use fleetwright_core::inventory::{ErrorClass, Inventory, Listing, Place, Reading, Step, UnknownReason};
+use fleetwright_core::memory::{Acknowledgements, Memory};
+use fleetwright_core::plan::{Inputs, Plan, plan};
+use fleetwright_core::record::{Record, place_of};
+use fleetwright_core::waiting::Waiting;
+use fleetwright_schema::documents::RemovalApprovalSpec;
+use fleetwright_schema::units::{Duration, Timestamp};
+use fleetwright_simulator::{Fault, Odds, Scope, SimClock, Speed, Target, World};
+
+use crate::judge::{Judge, Publication, approval};
+use crate::wishes::{Dice, People};
+
+/// An action that was handed out and has not come back.
+#[derive(Clone, Debug)]
+struct Flying {
+    action: Action,
+    lands: Timestamp,
+    /// It reaches its cloud twice.
+    twice: bool,
+    /// Who handed it out is still there to hear of it.
+    heard: bool,
+}
+
+/// A reading that was made and has not come in.
+struct Letter {
+    place: Place,
+    began: Timestamp,
+    arrives: Timestamp,
+    result: Result<Listing, (ErrorClass, String)>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Round {
+    last: Option<Timestamp>,
+    reading: bool,
+    due: Option<Timestamp>,
+}
+
+/// What a run came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    /// Plans made.
+    pub steps: u64,
+    /// Records published.
+    pub publications: u64,
+    /// Actions handed out.
+    pub actions: u64,
+    /// Edits of the wish.
+    pub edits: u64,
+    /// Crashes.
+    pub crashes: u64,
+}
+
+impl Tally {
+    /// Adds up runs.
+    pub fn add(&mut self, other: Self) {
+        let Self { steps, publications, actions, edits, crashes } = other;
+        self.steps += steps;
+        self.publications += publications;
+        self.actions += actions;
+        self.edits += edits;
+        self.crashes += crashes;
+    }
+}
+
+/// One run.
+pub struct Drive {
+    dice: Dice,
+    people: People,
+    desired: Desired,
+    approvals: Vec<RemovalApprovalSpec>,
+    world: World,
+    clock: SimClock,
+    record: Record,
+    inventory: Inventory,
+    memory: Memory,
+    memo: Memo,
+    acknowledgements: Acknowledgements,
+    flying: Vec<Flying>,
+    letters: Vec<Letter>,
+    rounds: BTreeMap<Place, Round>,
+    attention: BTreeSet<Place>,
+    judge: Judge,
+    calm: bool,
+    trace: Vec<String>,
+    /// What was done.
+    pub tally: Tally,
+}
+
+/// Steps of a run while everything goes wrong.
+const TURMOIL_STEPS: u64 = 160;
+/// Steps after which a fleet that is left alone must be as wished.
+const CALM_STEPS_MAX: u64 = 20_000;
+/// Simulated time after which it must be.
+const CALM_TIME_MAX: Duration = Duration::from_minutes(60 * 24 * 30);
+
+/// Runs one seed; the error is a readable trace.
+pub fn run(seed: u64) -> Result<Tally, String> {
+    let mut drive = Drive::new(seed);
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drive.live()));
+    let why = match outcome {
+        Ok(Ok(())) => return Ok(drive.tally),
+        Ok(Err(why)) => why,
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+            format!("panic: {}", text.unwrap_or_default())
+        }
+    };
+    Err(format!("seed {seed}: {why}\n{}", drive.trace.join("\n")))
+}
+
+impl Drive {
+    fn new(seed: u64) -> Self {
+        let mut dice = Dice::new(seed);
+        let start = Timestamp::from_unix_seconds(1_790_000_000 + i64::try_from(dice.between(0, 86_400)).unwrap());
+        let clock = SimClock::new(start, Speed::Max);
+        let world = World::open(None, seed, clock.clone()).unwrap();
+        let people = People::new(&mut dice, start);
+        let desired = people.desired();
+        Self {
+            dice,
+            people,
+            desired,
+            approvals: Vec::new(),
+            world,
+            clock,
+            record: Record::default(),
+            inventory: Inventory::default(),
+            memory: Memory::default(),
+            memo: Memo::default(),
+            acknowledgements: Acknowledgements::default(),
+            flying: Vec::new(),
+            letters: Vec::new(),
+            rounds: BTreeMap::new(),
+            attention: BTreeSet::new(),
+            judge: Judge::default(),
+            calm: false,
+            trace: Vec::new(),
+            tally: Tally::default(),
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn say(&mut self, what: impl Into<String>) {
+        let line = format!("{} {}", self.now(), what.into());
+        self.trace.push(line);
+    }
+
+    fn live(&mut self) -> Result<(), String> {
+        for (id, set) in self.people.sets.clone() {
+            let rotation = &set.update_strategy.cluster_rotation;
+            let (count, surge, bake, window) = (set.count, rotation.max_surge, rotation.bake, rotation.rollback_window);
+            let version = &set.template.kubernetes_version;
+            self.trace.push(format!("{id}: {count} at {version}, surge {surge}, bake {bake}, window {window}"));
+        }
+        for _ in 0..TURMOIL_STEPS {
+            self.stir();
+            self.step()?;
+        }
+        self.settle()?;
+        self.stay()
+    }
+
+    /// Something happens, or not.
+    fn stir(&mut self) {
+        let now = self.now();
+        if self.dice.percent(6) {
+            let what = self.people.edit(&mut self.dice, now);
+            self.say(format!("edit: {what}"));
+            self.tally.edits += 1;
+            self.take_up();
+        }
+        if self.dice.percent(3) {
+            let fault = self.fault();
+            self.say(format!("fault: {fault:?}"));
+            self.world.inject(fault).unwrap();
+        }
+        if self.dice.percent(4) {
+            self.say("faults end");
+            self.world.clear_faults().unwrap();
+        }
+        if self.dice.percent(2) {
+            self.crash();
+        }
+        if self.dice.percent(20) {
+            self.acknowledge();
+        }
+        if self.dice.percent(3) {
+            let pause = Duration::from_seconds(self.dice.pick(&[1, 30, 600, 3600, 7200]));
+            self.clock.advance_to(now.plus(pause));
+            self.say("time passes");
+        }
+    }
+
+    fn fault(&mut self) -> Fault {
+        let now = self.now();
+        let id = self.dice.pick(&self.people.all.clone());
+        let scope = if self.dice.percent(50) { Scope::place(&self.people.place(&id)) } else { Scope::default() };
+        let until = now.plus(Duration::from_seconds(self.dice.pick(&[60, 600, 3600])));
+        let clusters: Vec<_> = self.record.clusters().map(|(_, c)| c.metadata.name.clone()).collect();
+        match self.dice.between(0, 9) {
+            0 => Fault::Outage { scope, from: now, until },
+            1 => Fault::StaleReads { scope, lag: Duration::from_seconds(self.dice.pick(&[5, 60])), from: now, until },
+            2 => Fault::LoseReply { target: Target::default(), times: 3 },
+            3 => Fault::Refuse {
+                target: Target::default(),
+                class: self.dice.pick(&ErrorClass::ALL),
+                times: Some(4),
+                until: Some(until),
+            },
+            4 => Fault::BecomeFailed { target: Target::default(), times: Some(2) },
+            // A workload that begins to stick after it was seen to be gone would be a miracle, not a fault.
+            5 if self.record.clusters().all(|(_, c)| c.status.retirement.is_none()) => {
+                Fault::StuckDrain { cluster: "*".to_owned(), blocked_by: vec!["web/pod".to_owned()] }
+            }
+            6 => Fault::Uncountable { cluster: "*".to_owned(), until: Some(until) },
+            7 => Fault::Slow { target: Target::default(), latency_percent: self.dice.pick(&[20, 300]) },
+            8 if !clusters.is_empty() => Fault::Vanish { cluster: self.dice.pick(&clusters), step: Step::ControlPlane },
+            _ => {
+                let odds = Odds {
+                    lose_reply_per_mille: 100,
+                    lose_request_per_mille: 100,
+                    throttle_per_mille: 100,
+                    outage_per_mille: 50,
+                    become_failed_per_mille: 0,
+                };
+                Fault::Random { scope, odds, until: Some(until) }
+            }
+        }
+    }
+
+    fn take_up(&mut self) {
+        self.desired = self.people.desired();
+        self.desired.approvals = self.approvals.clone();
+    }
+
+    fn approve(&mut self, plan: &Plan) {
+        if let Some(removals) = &plan.removals
+            && self.approvals.iter().all(|known| known.digest != removals.digest)
+            && (self.calm || self.dice.percent(5))
+        {
+            let approval = approval(removals, self.now());
+            self.say(format!("approval of {} removals", removals.clusters));
+            self.approvals.push(approval);
+            self.take_up();
+        }
+    }
+
+    fn acknowledge(&mut self) {
+        let mut drains = BTreeMap::new();
+        for (_, cluster) in self.record.clusters() {
+            if let Some(retirement) = &cluster.status.retirement {
+                drains.insert(cluster.metadata.name.clone(), retirement.started_at);
+            }
+        }
+        for consumer in self.people.config.consumers.clone() {
+            if self.calm || self.dice.percent(60) {
+                self.acknowledgements.0.insert(consumer.name, drains.clone());
+            }
+        }
+    }
+
+    /// The process ends, and another one begins. What it had handed out lands now, soon, or never.
+    fn crash(&mut self) {
+        self.say("crash");
+        self.tally.crashes += 1;
+        self.memory = Memory::default();
+        self.inventory = Inventory::default();
+        self.rounds.clear();
+        self.letters.clear();
+        self.attention.clear();
+        let now = self.now();
+        for mut flying in std::mem::take(&mut self.flying) {
+            flying.heard = false;
+            match self.dice.between(0, 2) {
+                0 => {}
+                // A request that is on its way arrives within seconds, long before a new process has read and planned.
+                _ => {
+                    flying.lands = now;
+                    self.flying.push(flying);
+                }
+            }
+        }
+        self.land();
+        self.reread();
+    }
+
+    /// What a daemon does when it has read the tip: clusters that it did not know are read anew.
+    fn reread(&mut self) {
+        let now = self.now();
+        let unknown: Vec<Place> = self
+            .record
+            .clusters()
+            .filter(|(_, cluster)| !self.memory.touched.contains_key(&cluster.metadata.name))
+            .map(|(set, cluster)| place_of(set, cluster))
+            .collect();
+        for place in unknown {
+            self.rounds.entry(place).or_default().due = Some(now.plus(Duration::from_seconds(2)));
+        }
+        self.memory.note_record(&self.record, now);
+    }
+
+    fn land(&mut self) {
+        let now = self.now();
+        let (due, rest): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.flying).into_iter().partition(|flying| flying.lands <= now);
+        self.flying = rest;
+        for Flying { action, twice, heard, .. } in due {
+            let result = self.world.perform_now(&action);
+            if twice {
+                let _ = self.world.perform_now(&action);
+            }
+            self.look_at_mutations();
+            let said = result.as_ref().map_or_else(|error| error.class.to_string(), |progress| format!("{progress:?}"));
+            self.say(format!("{action}: {said}"));
+            if heard {
+                let error = result.err().map(|error| (error.class, error.to_string(), error.retry_after));
+                self.memory.finished(&action.key, now, error);
+                self.rounds.entry(action.place.clone()).or_default().due = Some(now.plus(Duration::from_seconds(2)));
+            }
+        }
+    }
+
+    fn look_at_mutations(&mut self) {
+        for mutation in self.world.history().unwrap() {
+            self.judge.mutation(&mutation, &self.record, &self.world);
+        }
+        // Judged once, and forgotten.
+        self.world.remember(0);
+        self.world.remember(1000);
+    }
+
+    fn places(&self) -> BTreeSet<Place> {
+        let wished = self.desired.sets.values().filter_map(|wish| match wish {
+            Wish::Wanted(wanted) => Some(wanted.place.clone()),
+            Wish::Held(_) => None,
+        });
+        wished.chain(self.record.clusters().map(|(set, cluster)| place_of(set, cluster))).collect()
+    }
+
+    fn next_reading(&self, place: &Place) -> Timestamp {
+        let round = self.rounds.get(place).copied().unwrap_or_default();
+        let Some(last) = round.last else { return Timestamp::MIN };
+        let interval = if self.attention.contains(place) && !self.calm { 60 } else { 300 };
+        let next = last.plus(Duration::from_seconds(interval));
+        round.due.map_or(next, |due| due.min(next))
+    }
+
+    fn read(&mut self) {
+        let now = self.now();
+        for place in self.places() {
+            let reading = self.rounds.get(&place).is_some_and(|round| round.reading);
+            if reading || self.next_reading(&place) > now {
+                continue;
+            }
+            let result = self.world.observe_now(&place).map_err(|error| (error.class, error.to_string()));
+            let late = if !self.calm && self.dice.percent(10) { self.dice.between(1, 40) } else { 0 };
+            self.rounds.entry(place.clone()).or_default().reading = true;
+            self.letters.push(Letter { place, began: now, arrives: now.plus(Duration::from_seconds(late)), result });
+        }
+        let (come, rest): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.letters).into_iter().partition(|letter| letter.arrives <= now);
+        self.letters = rest;
+        for Letter { place, began, result, .. } in come {
+            let round = self.rounds.entry(place.clone()).or_default();
+            round.reading = false;
+            round.last = Some(began);
+            round.due = round.due.filter(|due| *due > began);
+            let failing_since = self.inventory.places.get(&place).and_then(|reading| reading.failing_since);
+            let reading = match result {
+                Ok(listing) => {
+                    self.memory.note_reading(&self.record, &place, &listing, began);
+                    Reading { at: began, result: Ok(Arc::new(listing)), failing_since: None }
+                }
+                Err((class, why)) => Reading {
+                    at: began,
+                    result: Err(UnknownReason::Failed(class, why)),
+                    failing_since: failing_since.or(Some(began)),
+                },
+            };
+            self.inventory.places.insert(place, reading);
+        }
+    }
+
+    fn plan(&self) -> Result<Plan, String> {
+        let inputs = Inputs {
+            now: self.now(),
+            desired: &self.desired,
+            record: &self.record,
+            inventory: &self.inventory,
+            memory: &self.memory,
+            acknowledgements: &self.acknowledgements,
+            table: ChangeTable::shipped(),
+            memo: &self.memo,
+        };
+        let made = plan(&inputs);
+        if self.tally.steps.is_multiple_of(16) && plan(&inputs) != made {
+            return Err("the same inputs give another plan".to_owned());
+        }
+        let checked = check(&inputs, made);
+        match checked.violations() {
+            [] => Ok(checked.into_plan()),
+            violations => Err(format!(
+                "the check objects: {}",
+                violations.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+            )),
+        }
+    }
+
+    /// One turn of the loop. Whether anything was done.
+    fn step(&mut self) -> Result<bool, String> {
+        self.tally.steps += 1;
+        self.land();
+        self.read();
+        let plan = self.plan()?;
+        self.attention = plan.attention.clone();
+        self.approve(&plan);
+        let differs = plan.record != self.record;
+        let fails = !self.calm && self.dice.percent(15);
+        let mut acted = false;
+        if differs && !fails {
+            self.publish(&plan)?;
+            acted = true;
+        } else if differs && self.dice.percent(50) {
+            self.say("publishing fails");
+        } else {
+            acted |= self.hand_out(&plan);
+        }
+        if let Some(fault) = self.judge.faults.first() {
+            return Err(format!("a promise is broken: {fault}"));
+        }
+        if !acted {
+            self.pass_time(&plan);
+        }
+        Ok(acted)
+    }
+
+    fn publish(&mut self, plan: &Plan) -> Result<(), String> {
+        self.tally.publications += 1;
+        self.say_changes(plan);
+        let now = self.now();
+        // An approval counts until what it approves is taken up.
+        let approved = !self.approvals.is_empty();
+        self.judge.publication(&Publication {
+            old: &self.record,
+            new: &plan.record,
+            desired: &self.desired,
+            now,
+            approved,
+        });
+        self.record = plan.record.clone();
+        self.reread();
+        Ok(())
+    }
+
+    fn say_changes(&mut self, plan: &Plan) {
+        let mut lines = Vec::new();
+        for (id, set) in &plan.record.sets {
+            let old = self.record.sets.get(id);
+            if old.is_none_or(|old| old.spec != set.spec) {
+                let version = &set.spec.template.kubernetes_version;
+                lines.push(format!("  publish {id}: {} at {version}, {}", set.spec.count, set.status.revision));
+            }
+            for cluster in &set.clusters {
+                let was = old.and_then(|old| old.clusters.iter().find(|c| c.metadata.name == cluster.metadata.name));
+                let from = was.map_or("-".to_owned(), |was| format!("{} {}", was.status.state, was.status.revision));
+                let to = format!("{} {}", cluster.status.state, cluster.status.revision);
+                if from != to {
+                    let why = cluster.status.retirement.as_ref().map(|r| format!("{:?}", r.reason)).unwrap_or_default();
+                    lines.push(format!("  publish {}: {from} -> {to} {why}", cluster.metadata.name));
+                }
+            }
+        }
+        for line in lines {
+            self.say(line);
+        }
+    }
+
+    fn hand_out(&mut self, plan: &Plan) -> bool {
+        let now = self.now();
+        for action in &plan.actions {
+            self.tally.actions += 1;
+            self.judge.handed_out(action, &self.record, &self.desired, &self.acknowledgements, now);
+            self.memory.started(&action.key, now);
+            let late = if !self.calm && self.dice.percent(25) { self.dice.between(1, 90) } else { 0 };
+            let twice = !self.calm && self.dice.percent(5);
+            let lands = now.plus(Duration::from_seconds(late));
+            if late > 0 {
+                self.say(format!("{action} is handed out"));
+            }
+            self.flying.push(Flying { action: action.clone(), lands, twice, heard: true });
+        }
+        !plan.actions.is_empty()
+    }
+
+    fn pass_time(&mut self, plan: &Plan) {
+        let now = self.now();
+        let event = self.world.next_event().unwrap();
+        let readings = self
+            .places()
+            .into_iter()
+            .filter(|place| !self.rounds.get(place).is_some_and(|round| round.reading))
+            .map(|place| self.next_reading(&place))
+            .collect::<Vec<_>>();
+        let landings = self.flying.iter().map(|flying| flying.lands);
+        let arrivals = self.letters.iter().map(|letter| letter.arrives);
+        let soon = event.into_iter().chain(plan.wake_at).chain(readings).chain(landings).chain(arrivals).min();
+        let next = soon.unwrap_or(now).max(now.plus(Duration::from_seconds(1)));
+        self.clock.advance_to(next);
+        if event.is_some_and(|event| event <= next) {
+            for place in self.attention.clone() {
+                self.rounds.entry(place).or_default().due = Some(next);
+            }
+        }
+    }
+
+    /// Faults stop and the wish stands still: the fleet reaches it.
+    fn settle(&mut self) -> Result<(), String> {
+        self.calm = true;
+        self.world.clear_faults().unwrap();
+        self.people.let_go();
+        if self.dice.percent(70) {
+            self.people.config.maintenance_windows.clear();
+        }
+        for (id, set) in &self.record.sets {
+            let retained = set.spec.deletion_policy == fleetwright_schema::set::DeletionPolicy::Retain;
+            if !self.people.sets.contains_key(id) && retained && !set.clusters.is_empty() {
+                let wish = fleetwright_schema::set::ResolvedSet {
+                    paused: false,
+                    paused_clusters: BTreeSet::new(),
+                    ..(*set.spec).clone()
+                };
+                self.people.sets.insert(id.clone(), wish);
+            }
+            // A set that was paused when its file was removed can only be gone on with by a file.
+            if !self.people.sets.contains_key(id) && (set.spec.paused || !set.spec.paused_clusters.is_empty()) {
+                let wish = fleetwright_schema::set::ResolvedSet {
+                    paused: false,
+                    paused_clusters: BTreeSet::new(),
+                    ..(*set.spec).clone()
+                };
+                self.people.sets.insert(id.clone(), wish);
+            }
+        }
+        self.take_up();
+        self.say("calm");
+        // What somebody deleted a moment ago is only known by a reading.
+        self.rounds.clear();
+        self.letters.clear();
+        let until = self.now().plus(CALM_TIME_MAX);
+        for step in 0..CALM_STEPS_MAX {
+            self.acknowledge();
+            let acted = self.step()?;
+            if acted || !self.flying.is_empty() {
+                continue;
+            }
+            let plan = self.plan()?;
+            let read = self.rounds.values().all(|round| round.last.is_some()) && !self.rounds.is_empty();
+            if (read || self.places().is_empty()) && plan.is_settled() && plan.is_quiet(&self.record) {
+                return Ok(());
+            }
+            if plan.is_stuck() && plan.is_quiet(&self.record) && plan.removals.is_none() && !self.is_excused(&plan) {
+                return Err(format!("stuck, though nobody is needed:\n{}", self.waits(&plan)));
+            }
+            if self.now() > until {
+                return Err(format!("not settled in time, after {step} steps:\n{}", self.waits(&plan)));
+            }
+        }
+        let plan = self.plan()?;
+        Err(format!("not settled in {CALM_STEPS_MAX} steps:\n{}", self.waits(&plan)))
+    }
+
+    /// A cluster over twice its deadline may be called stuck while its provider still works.
+    fn is_excused(&self, plan: &Plan) -> bool {
+        plan.reports
+            .values()
+            .flat_map(|report| report.clusters.values().flatten())
+            .any(|waiting| matches!(waiting, Waiting::Stalled { .. } | Waiting::Drain { overdue: true, .. }))
+    }
+
+    fn waits(&self, plan: &Plan) -> String {
+        let mut lines = Vec::new();
+        for (id, report) in plan.reports.iter().filter(|(_, report)| !report.settled) {
+            lines.push(format!("{id} is not settled"));
+            lines.extend(report.waiting.iter().map(|waiting| format!("  {}", waiting.sentence())));
+            for (name, all) in &report.clusters {
+                lines.extend(all.iter().map(|waiting| format!("  {name}: {}", waiting.sentence())));
+            }
+            for cluster in plan.record.sets.get(id).into_iter().flat_map(|set| &set.clusters) {
+                let (state, revision) = (cluster.status.state, &cluster.status.revision);
+                lines.push(format!("  {} {state} {revision} since {}", cluster.metadata.name, cluster.status.since));
+            }
+        }
+        lines.join("\n")
+    }
+
+    /// And it stays there.
+    fn stay(&mut self) -> Result<(), String> {
+        self.judge.end(&self.desired, &self.record, &self.world);
+        let before = self.record.clone();
+        for _ in 0..24 {
+            let plan = self.plan()?;
+            if !plan.is_quiet(&before) || !plan.is_settled() {
+                self.say_changes(&plan);
+                let actions: Vec<String> = plan.actions.iter().map(ToString::to_string).collect();
+                return Err(format!("it does not stay: {actions:?}\n{}", self.waits(&plan)));
+            }
+            let next = self.now().plus(Duration::from_minutes(self.dice.pick(&[1, 5, 14, 60, 60 * 24 * 3])));
+            self.clock.advance_to(next);
+            self.letters.clear();
+            self.rounds.clear();
+            self.read();
+        }
+        self.judge.faults.first().map_or(Ok(()), |fault| Err(format!("in the end: {fault}")))
+    }
+}
