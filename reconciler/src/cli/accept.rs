@@ -36,6 +36,15 @@ pub fn run(args: &Args, out: &mut Out) -> Result<Exit, CliError> {
         Some(revision) => target.commit(Some(revision), &branch)?,
         None => target.mirror.resolve(&branch)?,
     };
+    if let Some(observed) = target.mirror.fetch()?.get(OBSERVED)
+        && *observed != tip
+        && target.mirror.descends(&tip, observed)?
+    {
+        // Nothing was cut out. To move the ref would say that what came since is taken up, which the daemon alone knows.
+        let (tip, observed) = (tip.short(), observed.short());
+        out.print(&format!("there is nothing to accept: {tip} comes after {observed}, the last commit taken up\n"))?;
+        return Ok(Exit::Sound);
+    }
     let old = target.advance(OBSERVED, &tip, true)?;
     out.print(&match old {
         Some(old) if old == tip => format!("{} was taken up already: there is nothing to accept\n", tip.short()),

@@ -31,7 +31,7 @@ Examples:
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct RunArgs {
-    /// The fleet repository: a URL, or the path of a bare repository or a clone
+    /// The fleet repository: a URL, or the path of a bare repository or of a clone without unsaved changes
     #[arg(long, env = "FLEETWRIGHT_REPO", value_name = "URL|DIR")]
     pub repo: String,
     /// The branch that says what should be; the repository's default branch when left out
