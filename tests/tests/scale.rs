@@ -211,8 +211,7 @@ fn files(version: &str) -> Vec<(String, String)> {
 
 #[test]
 fn a_thousand_clusters_are_built_and_rotated_and_every_promise_holds_at_every_plan() {
-    let borrowed = |files: &[(String, String)]| -> Vec<(String, String)> { files.to_vec() };
-    let first = borrowed(&files("1.33"));
+    let first = files("1.33");
     let first: Vec<(&str, &str)> = first.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
     let stage = Stage::new(&first);
 

@@ -209,7 +209,7 @@ fn bench_status_commit() {
             let before = tip.status_commit.clone().unwrap();
             let (next, writing, reading) = published(&mirror, &mut reader, &tip, &record, now);
             let after = next.status_commit.clone().unwrap();
-            assert_eq!(mirror.commit_info(&after).unwrap().parents, [before.clone()], "a batch is one commit");
+            assert_eq!(mirror.commit_info(&after).unwrap().parents, std::slice::from_ref(&before), "a batch is one commit");
             assert_eq!(next.record, record, "what was written is what is read");
             times.push(writing);
             readings.push(reading);
