@@ -569,10 +569,13 @@ impl Daemon {
             // Nothing will ever happen by itself: wait for people as in real time.
             return self.sleep(None, true);
         };
-        self.clock.advance_to(next.max(now.plus(Duration::from_seconds(1))));
+        let next = next.max(now.plus(Duration::from_seconds(1)));
+        let changing = self.world.as_ref().and_then(|world| world.places_changing(next).ok().flatten());
+        self.clock.advance_to(next);
         self.note_time();
         if event.is_some_and(|event| event <= self.clock.now()) {
-            for place in &self.attention {
+            let changing = changing.as_ref();
+            for place in self.attention.iter().filter(|place| changing.is_none_or(|changing| changing.contains(*place))) {
                 self.rounds.entry(place.clone()).or_default().due = Some(self.clock.now());
             }
         }

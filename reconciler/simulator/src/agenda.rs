@@ -28,6 +28,10 @@ impl Agenda {
     pub(crate) fn next(&self) -> Option<Timestamp> {
         self.by_time.first().map(|(time, _)| *time)
     }
+    /// What changes until then.
+    pub(crate) fn until(&self, time: Timestamp) -> impl Iterator<Item = &Id> {
+        self.by_time.iter().take_while(move |(at, _)| *at <= time).map(|(_, id)| id)
+    }
     /// Takes out the first that is due.
     pub(crate) fn pop_due(&mut self, now: Timestamp) -> Option<(Timestamp, Id)> {
         let (time, id) = self.by_time.first().filter(|(time, _)| *time <= now).cloned()?;

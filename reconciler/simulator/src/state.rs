@@ -149,6 +149,15 @@ impl State {
         self.agenda.next().into_iter().chain(self.faults.next_edge(now)).min()
     }
 
+    /// Where something changes by itself until `time`; `None` is anywhere, where a fault begins or ends or shows old lists.
+    pub(crate) fn places_changing(&self, time: Timestamp) -> Option<BTreeSet<Place>> {
+        if self.faults.iter().next().is_some() {
+            return None;
+        }
+        let records = self.agenda.until(time).filter_map(|id| self.records.get(id));
+        Some(records.map(|record| record.place.clone()).collect())
+    }
+
     /// Takes in what happened by itself until now.
     pub(crate) fn settle(&mut self, now: Timestamp) {
         while let Some((time, id)) = self.agenda.pop_due(now) {

@@ -1,7 +1,7 @@
 //! The world: a state, its clock and, if it has one, its file. Every call locks, takes in what others did, judges,
 //! writes, applies, and unlocks.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -84,6 +84,10 @@ impl World {
     /// beginning or end.
     pub fn next_event(&self) -> Result<Option<Timestamp>, WorldError> {
         self.with(|inner, now| Ok(inner.state.next_event(now)))
+    }
+    /// The places in which something changes by itself until `time`; `None` where that may be any.
+    pub fn places_changing(&self, time: Timestamp) -> Result<Option<BTreeSet<Place>>, WorldError> {
+        self.with(|inner, _| Ok(inner.state.places_changing(time)))
     }
     /// Writes down what time it is, so that no restart begins earlier.
     pub fn note_time(&self) -> Result<(), WorldError> {
