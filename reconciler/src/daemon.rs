@@ -41,6 +41,10 @@ const AFTER_ACTION: Duration = Duration::from_seconds(2);
 const REMOTE_BACKOFF_MAX: RealDuration = RealDuration::from_secs(300);
 /// How long details of steps are collected for one commit.
 const DETAILS_WINDOW: Duration = Duration::from_minutes(1);
+/// The remote's tips are not asked for again within this time before something is done.
+const ASKED_RECENTLY: RealDuration = RealDuration::from_secs(1);
+/// A run that is to end gives up after so many refusals of the remote in a row.
+const DECLINES_MAX: u32 = 6;
 /// Objects are packed after so many publications.
 const MAINTENANCE_EVERY: u32 = 200;
 
@@ -119,6 +123,9 @@ pub struct Daemon {
     poll_failures: u32,
     published_at: Option<Timestamp>,
     declined_until: Option<Instant>,
+    declines: u32,
+    declined_why: Option<String>,
+    asked_at: Option<Instant>,
     told: Option<Notices>,
     publications: u32,
     stopping: bool,
@@ -169,6 +176,9 @@ impl Daemon {
             poll_failures: 0,
             published_at: None,
             declined_until: None,
+            declines: 0,
+            declined_why: None,
+            asked_at: None,
             told: None,
             publications: 0,
             stopping: false,
@@ -244,10 +254,11 @@ impl Daemon {
             return Ok(None);
         }
         let plan = checked.into_plan();
-        let acted = self.hand_out(&plan);
+        let acted = !plan.actions.is_empty() && self.is_current(&tip) && self.hand_out(&plan);
         let ended = self.ended(&plan, wanting, acted, &tip);
         if ended == Some(Ended::Stuck) {
             self.waits = waits(&plan, &tip.notices);
+            self.waits.extend(self.declined_why.iter().map(|why| format!("the remote takes no commit: {why}")));
         }
         if self.options.once {
             self.await_hands();
@@ -256,7 +267,9 @@ impl Daemon {
         if wanting {
             wake = earliest(wake, batch_ends);
         }
-        let calm = !wanting && !acted && (plan.is_settled() || plan.is_stuck());
+        let declined = wanting && !self.may_publish();
+        // Simulated time stands still while people, or a remote that says no, are waited for.
+        let calm = declined || (!wanting && !acted && (plan.is_settled() || plan.is_stuck()));
         self.tip = Some(tip);
         if ended.is_none() && !acted {
             self.sleep(wake, calm);
@@ -283,6 +296,9 @@ impl Daemon {
             return Some(Ended::Once);
         }
         let unread = self.rounds.values().any(|rounds| rounds.last.is_none() || rounds.reading);
+        if self.options.until_settled && self.declines >= DECLINES_MAX {
+            return Some(Ended::Stuck);
+        }
         let idle = !wanting && self.memory.in_flight.is_empty() && !unread;
         if !self.options.until_settled || !idle {
             return None;
@@ -336,6 +352,9 @@ impl Daemon {
                 // Only a commit opens a batch: a ref that moved is nothing that others read.
                 self.published_at = published.commit.is_some().then_some(now).or(self.published_at);
                 self.poll_failures = 0;
+                self.declines = 0;
+                self.declined_why = None;
+                self.asked_at = Some(Instant::now());
                 let refs = refs_after(&tip, &published.moved);
                 self.tip = Some(tip);
                 self.take_up(refs)?;
@@ -353,6 +372,10 @@ impl Daemon {
         self.events.event(Event::NotPublished(&error));
         // Fetch and plan again; where nobody was merely faster, not at once.
         self.poll_at = Instant::now();
+        if matches!(error, PublishError::Declined(_)) {
+            self.declines += 1;
+            self.declined_why = Some(error.to_string());
+        }
         if !matches!(error, PublishError::Superseded(_)) {
             self.poll_failures += 1;
             let pause = remote_backoff(self.poll_failures);
@@ -447,6 +470,7 @@ impl Daemon {
         match self.news_of_remote() {
             Ok(true) => {
                 let refs = self.mirror.fetch();
+                self.asked_at = Some(Instant::now());
                 refs.and_then(|refs| self.read_tip(refs)).or_else(|error| self.remote_failed(error))
             }
             Ok(false) => Ok(()),
@@ -456,11 +480,40 @@ impl Daemon {
 
     /// One `ls-remote`: whether anything differs from what was last read.
     fn news_of_remote(&mut self) -> Result<bool, RepoError> {
-        let Some(tip) = &self.tip else { return Ok(true) };
+        let Some(tip) = self.tip.take() else { return Ok(true) };
+        let moved = self.has_moved(&tip);
+        self.tip = Some(tip);
+        moved
+    }
+
+    fn has_moved(&mut self, tip: &Tip) -> Result<bool, RepoError> {
         let there = self.mirror.ls_remote()?;
         self.poll_failures = 0;
+        self.asked_at = Some(Instant::now());
         let known: BTreeMap<String, _> = tip.refs.iter().map(|(name, id)| (name.to_owned(), id.clone())).collect();
         Ok(known != there)
+    }
+
+    /// Whether the tip is still the remote's: another daemon may have gone on meanwhile, and what its record says now may
+    /// forbid what ours permits. Asked before actions, unless it was just asked.
+    fn is_current(&mut self, tip: &Tip) -> bool {
+        if self.asked_at.is_some_and(|asked| asked.elapsed() < ASKED_RECENTLY) {
+            return true;
+        }
+        match self.has_moved(tip) {
+            Ok(moved) => {
+                if moved {
+                    self.poll_at = Instant::now();
+                }
+                !moved
+            }
+            Err(error) => {
+                self.poll_failures += 1;
+                self.poll_at = Instant::now() + remote_backoff(self.poll_failures);
+                self.events.event(Event::Trouble(&error.to_string()));
+                false
+            }
+        }
     }
 
     fn remote_failed(&mut self, error: RepoError) -> Result<(), DaemonError> {
@@ -575,7 +628,8 @@ impl Daemon {
         self.note_time();
         if event.is_some_and(|event| event <= self.clock.now()) {
             let changing = changing.as_ref();
-            for place in self.attention.iter().filter(|place| changing.is_none_or(|changing| changing.contains(*place))) {
+            for place in self.attention.iter().filter(|place| changing.is_none_or(|changing| changing.contains(*place)))
+            {
                 self.rounds.entry(place.clone()).or_default().due = Some(self.clock.now());
             }
         }

@@ -132,12 +132,16 @@ fn changes(mirror: &Mirror, tip: &Tip, publication: &Publication<'_>) -> Result<
 fn summary(old: &Record, new: &Record, tip: &Tip) -> String {
     let mut words: Vec<String> = Vec::new();
     let mut sets = 0;
+    let mut first = String::new();
     for (id, set) in &new.sets {
         let before = old.sets.get(id);
         if before == Some(set) {
             continue;
         }
         sets += 1;
+        if sets == 1 {
+            first = id.to_string();
+        }
         for cluster in &set.clusters {
             let known = before.and_then(|set| set.clusters.iter().find(|c| c.metadata.name == cluster.metadata.name));
             if known.map(|known| known.status.state) != Some(cluster.status.state) {
@@ -150,7 +154,10 @@ fn summary(old: &Record, new: &Record, tip: &Tip) -> String {
     match words.as_slice() {
         [] if !tip.edited.is_empty() => "status: rewrite files that were edited by hand".to_owned(),
         [] if sets == 0 => "status: the board".to_owned(),
-        [] => format!("status: conditions of {sets} {}", if sets == 1 { "set" } else { "sets" }),
+        [] => format!(
+            "status: conditions of {first}{}",
+            if sets == 1 { String::new() } else { format!(" and {} more", sets - 1) }
+        ),
         [one] => format!("status: {one}"),
         [one, two] => format!("status: {one}, {two}"),
         [one, ..] => format!("status: {one} and {} more changes in {sets} sets", words.len() - 1),

@@ -260,6 +260,6 @@ fn permits(cluster: &Cluster, effect: &Effect) -> bool {
             state == Deleting || (matches!(state, Pending | Creating) && never_served) || state == Updating
         }
         Effect::Drain { .. } => matches!(state, Draining | Deleting),
-        Effect::OpenPlacement { .. } => matches!(state, Draining | Drained),
+        Effect::OpenPlacement { .. } => matches!(state, Draining | Drained | Updating),
     }
 }

@@ -70,7 +70,7 @@ impl fmt::Display for Hold {
                 tip.short(),
                 observed.short()
             ),
-            Self::BranchGone => f.write_str("the remote no longer has the branch"),
+            Self::BranchGone => f.write_str("the remote has no such branch"),
             Self::Emptied => f.write_str("the commit removes every set of the fleet; approve it to have them retired"),
             Self::RecordUnreadable(path) => write!(f, "{path}, the bot's own record, can't be read"),
             Self::RecordLost(cluster) => write!(

@@ -21,7 +21,7 @@ use super::waves::{building_since, is_stalled};
 use super::{Inputs, Wake};
 use crate::action::{Action, Effect};
 use crate::fingerprint::{Fingerprints, revision};
-use crate::inventory::{Placement, Step, UnknownReason};
+use crate::inventory::{Step, UnknownReason};
 use crate::waiting::{Waiting, condition};
 
 /// Readings that fail for as long as this are shown to people.
@@ -169,6 +169,7 @@ impl Turns<'_, '_> {
         let Ok(seen) = &view.seen else { return false };
         view.state() == ClusterState::Ready
             && !view.lost
+            && !seen.placement_closed()
             && seen.is_complete(&self.fingerprints(view))
             && are_noted(*seen, &view.cluster.status)
             && self.conditions(view, ClusterState::Ready, &[], why) == view.cluster.status.conditions
@@ -238,6 +239,10 @@ impl Turns<'_, '_> {
 
     fn serve(&self, view: &View<'_>, seen: Seen<'_>, draft: &mut Draft, wake: &mut Wake) {
         let prints = self.fingerprints(view);
+        if seen.placement_closed() && self.gates.fill {
+            // Another daemon's drain came late, to a cluster that was taken back meanwhile.
+            return draft.enter(ClusterState::Updating, self);
+        }
         if seen.is_complete(&prints) {
             note_facts(seen, draft);
             return;
@@ -260,6 +265,12 @@ impl Turns<'_, '_> {
         if intent == Intent::Keep && self.follow_template(view, seen, self.gates.moves, draft) {
             return;
         }
+        if let Some(plane) = seen.control_plane().filter(|_| seen.placement_closed()) {
+            let effect = Effect::OpenPlacement { id: Arc::clone(&plane.id) };
+            draft.waiting.push(Waiting::Step(Step::ControlPlane));
+            draft.actions.extend(act(self.inputs, self.id, view, Step::ControlPlane, effect, wake));
+            return;
+        }
         let prints = self.fingerprints(view);
         if seen.is_complete(&prints) {
             note_facts(seen, draft);
@@ -272,8 +283,7 @@ impl Turns<'_, '_> {
 
     fn restore(&self, view: &View<'_>, seen: Seen<'_>, draft: &mut Draft, wake: &mut Wake) {
         let Some(plane) = seen.control_plane().filter(|_| self.gates.fill) else { return };
-        let closed = seen.facts().is_some_and(|facts| facts.placement == Placement::Closed);
-        if closed {
+        if seen.placement_closed() {
             let effect = Effect::OpenPlacement { id: Arc::clone(&plane.id) };
             draft.actions.extend(act(self.inputs, self.id, view, Step::ControlPlane, effect, wake));
             return;

@@ -115,10 +115,9 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         attention: BTreeSet::new(),
         removals: None,
     };
-    // Without settings there are no limits to keep, so nothing is planned: the record stays as it is.
+    // Without settings there are no limits to keep, so nothing is planned but to say so.
     let Some(config) = inputs.desired.config.clone() else {
-        plan.record = inputs.record.clone();
-        plan.reports = report::all_held(inputs);
+        (plan.record.sets, plan.reports) = report::all_held(inputs);
         return plan;
     };
     let fleet = FleetView::new(inputs, &config);

@@ -77,11 +77,23 @@ fn cluster_moves(waiting: &[Waiting]) -> bool {
     }
 }
 
-/// Reports where nothing is planned, because no settings are known.
-pub fn all_held(inputs: &Inputs<'_>) -> BTreeMap<SetId, SetReport> {
+/// Every set as it is, with why nothing is planned: no settings are known.
+pub fn all_held(inputs: &Inputs<'_>) -> (BTreeMap<SetId, Arc<ClusterSetStatus>>, BTreeMap<SetId, SetReport>) {
     let hold = inputs.desired.hold.clone().unwrap_or(crate::desired::Hold::FleetUnreadable);
-    let report = SetReport { waiting: vec![Waiting::Held(hold)], ..SetReport::default() };
-    inputs.record.sets.keys().map(|id| (id.clone(), report.clone())).collect()
+    let waiting = vec![Waiting::Held(hold)];
+    let report = SetReport { waiting: waiting.clone(), ..SetReport::default() };
+    let held = |set: &Arc<ClusterSetStatus>| {
+        let before = &set.status.conditions;
+        let told = conditions(&set.spec, &set.clusters, &waiting, before, inputs.now);
+        if told == *before {
+            return Arc::clone(set);
+        }
+        let mut next = (**set).clone();
+        next.status.conditions = told;
+        Arc::new(next)
+    };
+    let sets = inputs.record.sets.iter().map(|(id, set)| (id.clone(), held(set))).collect();
+    (sets, inputs.record.sets.keys().map(|id| (id.clone(), report.clone())).collect())
 }
 
 /// The report of a planned set.

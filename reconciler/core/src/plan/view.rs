@@ -9,7 +9,7 @@ use fleetwright_schema::units::Timestamp;
 
 use super::{Inputs, LOST_AFTER, READING_AGE_MAX};
 use crate::change::{Class, overall};
-use crate::inventory::{ControlPlaneFacts, Phase, Place, Reading, Resource, Step, UnknownReason};
+use crate::inventory::{ControlPlaneFacts, Phase, Place, Placement, Reading, Resource, Step, UnknownReason};
 use crate::record::place_of;
 
 /// The resources of one cluster in a reading that is young enough to act on.
@@ -37,6 +37,10 @@ impl<'a> Seen<'a> {
     /// Whether the control plane answers.
     pub fn control_plane_serves(&self) -> bool {
         self.control_plane().is_some_and(|plane| matches!(plane.phase, Phase::Ready | Phase::Updating))
+    }
+    /// Whether the control plane takes no new workloads.
+    pub fn placement_closed(&self) -> bool {
+        self.facts().is_some_and(|facts| facts.placement == Placement::Closed)
     }
     /// Whether each step is there once, ready and made from these fingerprints.
     pub fn is_complete(&self, fingerprints: &[Arc<str>; 8]) -> bool {
@@ -97,7 +101,8 @@ impl<'a> View<'a> {
     }
     /// Whether it serves by the record and was read to.
     pub fn serves(&self) -> bool {
-        self.state().serves() && self.seen.as_ref().is_ok_and(Seen::control_plane_serves)
+        self.state().serves()
+            && self.seen.as_ref().is_ok_and(|seen| seen.control_plane_serves() && !seen.placement_closed())
     }
     /// Whether it has served long enough to stand in for another.
     pub fn baked(&self, set: &ResolvedSet, now: Timestamp) -> bool {
