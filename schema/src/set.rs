@@ -1,6 +1,7 @@
 //! The fields of a set of clusters: as layers that may leave things out, and resolved, with nothing left out.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -274,7 +275,7 @@ pub struct ResolvedSet {
     /// How many clusters serve.
     pub count: u32,
     /// What each is built from.
-    pub template: ClusterSpec,
+    pub template: Arc<ClusterSpec>,
     /// How changes reach them.
     pub update_strategy: UpdateStrategy,
     /// After this long without progress a cluster is stalled.

@@ -69,8 +69,8 @@ impl Bench {
         config.publishing.tombstone_retention = Duration::from_minutes(60);
         let mut wish = people.sets.pop_first().unwrap().1;
         wish.count = count;
-        wish.template.kubernetes_version = "1.32".parse().unwrap();
-        wish.template.tags.clear();
+        std::sync::Arc::make_mut(&mut wish.template).kubernetes_version = "1.32".parse().unwrap();
+        std::sync::Arc::make_mut(&mut wish.template).tags.clear();
         let rotation = &mut wish.update_strategy.cluster_rotation;
         rotation.max_surge = 2;
         (rotation.bake, rotation.rollback_window) = (Duration::from_minutes(30), Duration::from_minutes(60));
@@ -95,7 +95,7 @@ impl Bench {
             without_acknowledgement: Vec::new(),
         };
         let name = self.id.cluster_name(ordinal).unwrap();
-        let spec = Arc::new(self.spec.template.clone());
+        let spec = Arc::clone(&self.spec.template);
         let cluster = Cluster {
             kind: Default::default(),
             metadata: ClusterMetadata {

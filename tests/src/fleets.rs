@@ -202,8 +202,8 @@ impl Moment {
     fn populate(&mut self, id: &SetId, rotation: Option<usize>) {
         let Some(Wish::Wanted(wanted)) = self.desired.sets.get(id).cloned() else { panic!("{id} is not wanted") };
         let set = &wanted.resolved;
-        let old = ClusterSpec { kubernetes_version: "1.32".parse().unwrap(), ..set.template.clone() };
-        let (old, new) = (Arc::new(old), Arc::new(set.template.clone()));
+        let old = ClusterSpec { kubernetes_version: "1.32".parse().unwrap(), ..(*set.template).clone() };
+        let (old, new) = (Arc::new(old), Arc::clone(&set.template));
         let ready = ClusterState::Ready;
         let count = set.count as usize;
         let lot: Vec<(&Arc<ClusterSpec>, ClusterState)> = match rotation {

@@ -286,7 +286,7 @@ impl Judge {
             |c: &&Cluster| c.status.retirement.as_ref().is_some_and(|r| r.reason == RetirementReason::Replaced);
         let bake = new.spec.update_strategy.cluster_rotation.bake;
         let baked = |c: &Cluster| c.status.ready_at.is_some_and(|ready| ready.plus(bake) <= publication.now);
-        let stand = serving.iter().filter(|c| baked(c) || *c.spec != new.spec.template).count();
+        let stand = serving.iter().filter(|c| baked(c) || c.spec != new.spec.template).count();
         self.unless(!began.iter().any(replaced) || stand >= count, || format!("{id}: {stand} of {count} have baked"));
     }
 
@@ -301,7 +301,7 @@ impl Judge {
         let Publication { old: record, desired, now, .. } = publication;
         let config = desired.config.as_ref().unwrap();
         self.unless(stop.is_none(), || format!("{id} takes up a template while {stop:?}"));
-        let stands = |c: &Cluster| c.status.state != ClusterState::Deleting && *c.spec == new.spec.template;
+        let stands = |c: &Cluster| c.status.state != ClusterState::Deleting && c.spec == new.spec.template;
         if old.clusters.iter().any(|cluster| stands(cluster)) {
             return;
         }
@@ -321,7 +321,7 @@ impl Judge {
             let there = record.sets.get(other).is_some_and(|set| {
                 let serving = set.clusters.iter().filter(|cluster| cluster.status.state.serves());
                 let fresh = |c: &Cluster| {
-                    *c.spec == earlier.resolved.template && c.status.ready_at.is_some_and(|at| at.plus(bake) <= *now)
+                    c.spec == earlier.resolved.template && c.status.ready_at.is_some_and(|at| at.plus(bake) <= *now)
                 };
                 serving.clone().count() >= earlier.resolved.count as usize && serving.clone().all(|c| fresh(c))
             });
@@ -407,7 +407,7 @@ impl Judge {
             let ready = set
                 .clusters
                 .iter()
-                .all(|c| c.status.state == ClusterState::Ready && *c.spec == wanted.resolved.template);
+                .all(|c| c.status.state == ClusterState::Ready && c.spec == wanted.resolved.template);
             let count = wanted.resolved.count as usize;
             self.unless(ready && set.clusters.len() == count, || format!("{id} is not as wished"));
         }

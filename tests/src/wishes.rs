@@ -152,7 +152,7 @@ impl People {
                 let version = dice.pick(&VERSIONS).to_owned();
                 for (other, set) in &mut self.sets {
                     if *other == id || wide {
-                        set.template.kubernetes_version = version.parse().unwrap();
+                        std::sync::Arc::make_mut(&mut set.template).kubernetes_version = version.parse().unwrap();
                     }
                 }
                 format!("version {version} of {id}, of all: {wide}")
@@ -175,12 +175,14 @@ impl People {
             }
             11 => {
                 let tier = dice.pick(&["gold", "silver"]).to_owned();
-                self.sets.entry(id.clone()).and_modify(|set| drop(set.template.tags.insert("tier".into(), tier)));
+                self.sets.entry(id.clone()).and_modify(|set| {
+                    drop(std::sync::Arc::make_mut(&mut set.template).tags.insert("tier".into(), tier))
+                });
                 format!("tier of {id}")
             }
             12..=13 => {
                 let template = template(dice);
-                self.sets.entry(id.clone()).and_modify(|set| set.template = template);
+                self.sets.entry(id.clone()).and_modify(|set| set.template = template.into());
                 format!("template of {id}")
             }
             14 => {
@@ -306,7 +308,7 @@ fn strategy(dice: &mut Dice) -> UpdateStrategy {
 fn set(dice: &mut Dice) -> ResolvedSet {
     ResolvedSet {
         count: u32::try_from(dice.pick(&[0u64, 1, 1, 2, 2, 3, 5])).unwrap(),
-        template: template(dice),
+        template: std::sync::Arc::new(template(dice)),
         update_strategy: strategy(dice),
         progress_deadline: minutes(dice, &[8, 30, 60, 240]),
         deletion_policy: if dice.percent(75) { DeletionPolicy::Delete } else { DeletionPolicy::Retain },

@@ -169,8 +169,8 @@ fn a_new_cluster_that_is_one_too_many_stands_in_for_nothing_before_it_has_baked(
     let mut bench = Bench::new(1);
     bench.add(1, Ready, 500);
     bench.build(1, Placement::Open, Some((5, 0)));
-    bench.spec.template.kubernetes_version = "1.34".parse().unwrap();
-    bench.wish.template.kubernetes_version = "1.34".parse().unwrap();
+    std::sync::Arc::make_mut(&mut bench.spec.template).kubernetes_version = "1.34".parse().unwrap();
+    std::sync::Arc::make_mut(&mut bench.wish.template).kubernetes_version = "1.34".parse().unwrap();
     for ordinal in [2, 3] {
         bench.add(ordinal, Ready, 5);
         bench.build(ordinal, Placement::Open, Some((0, 0)));
@@ -189,8 +189,8 @@ fn a_cluster_that_is_being_updated_needs_no_second_place_in_the_budget_to_be_dra
     bench.add(1, Updating, 100);
     bench.build(1, Placement::Open, Some((5, 0)));
     bench.resources.iter_mut().find(|part| part.step == Step::NodePools).unwrap().applied = "older".into();
-    bench.spec.template.kubernetes_version = "1.34".parse().unwrap();
-    bench.wish.template.kubernetes_version = "1.34".parse().unwrap();
+    std::sync::Arc::make_mut(&mut bench.spec.template).kubernetes_version = "1.34".parse().unwrap();
+    std::sync::Arc::make_mut(&mut bench.wish.template).kubernetes_version = "1.34".parse().unwrap();
     bench.add(2, Ready, 90);
     bench.build(2, Placement::Open, Some((5, 0)));
     assert_eq!(bench.state(&bench.plan(), 1), Some(Draining));
@@ -204,13 +204,13 @@ fn a_budget_counts_clusters_by_their_own_tags() {
     let sets = SetSelector { match_tags: gold.clone(), ..SetSelector::default() };
     let (name, per) = ("gold".parse().unwrap(), BudgetScope::Fleet);
     bench.config.budgets.disruption = vec![Budget { name, sets, per, max_clusters: 1 }];
-    bench.spec.template.tags = gold;
+    std::sync::Arc::make_mut(&mut bench.spec.template).tags = gold;
     bench.add(1, Draining, 5);
     bench.build(1, Placement::Closed, Some((5, 0)));
     bench.add(2, Ready, 500);
     bench.build(2, Placement::Open, Some((5, 0)));
     bench.spec.template = bench.wish.template.clone();
-    bench.spec.template.kubernetes_version = "1.34".parse().unwrap();
+    std::sync::Arc::make_mut(&mut bench.spec.template).kubernetes_version = "1.34".parse().unwrap();
     bench.wish.template = bench.spec.template.clone();
     bench.add(3, Ready, 90);
     bench.build(3, Placement::Open, Some((5, 0)));
@@ -227,7 +227,7 @@ fn a_cluster_follows_to_the_next_minor_version_only_once_it_is_at_the_one_before
         bench.clusters[0].spec =
             Arc::new(ClusterSpec { kubernetes_version: "1.33".parse().unwrap(), ..(*bench.clusters[0].spec).clone() });
         bench.clusters[0].status.revision = revision(&bench.clusters[0].spec);
-        bench.wish.template.kubernetes_version = "1.34".parse().unwrap();
+        std::sync::Arc::make_mut(&mut bench.wish.template).kubernetes_version = "1.34".parse().unwrap();
         let plan = bench.plan();
         assert_eq!(bench.of(&plan, 1).unwrap().spec.kubernetes_version.as_str(), "1.33", "{state}");
         assert!(plan.actions.iter().any(|action| action.key.step == Step::ControlPlane), "{state}");
@@ -257,8 +257,8 @@ fn a_cluster_that_stalled_at_an_older_revision_does_not_hold_up_its_own_replacem
     bench.add(1, Updating, 500);
     bench.build(1, Placement::Open, Some((5, 0)));
     bench.resources.iter_mut().find(|part| part.step == Step::NodePools).unwrap().applied = "older".into();
-    bench.spec.template.kubernetes_version = "1.34".parse().unwrap();
-    bench.wish.template.kubernetes_version = "1.34".parse().unwrap();
+    std::sync::Arc::make_mut(&mut bench.spec.template).kubernetes_version = "1.34".parse().unwrap();
+    std::sync::Arc::make_mut(&mut bench.wish.template).kubernetes_version = "1.34".parse().unwrap();
     let plan = bench.plan();
     assert_eq!(bench.state(&plan, 2), Some(Pending));
     bench.add(2, Ready, 90);

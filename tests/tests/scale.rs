@@ -131,7 +131,7 @@ fn transition(id: &SetId, set: &ClusterSetStatus, was: Option<&Arc<Cluster>>, is
         ClusterState::Draining => {
             let stands_in = |other: &&Arc<Cluster>| {
                 let baked = other.status.ready_at.is_some_and(|ready| ready.plus(rotation.bake) <= now);
-                other.status.state.serves() && (baked || *other.spec != set.spec.template)
+                other.status.state.serves() && (baked || other.spec != set.spec.template)
             };
             let standing = set.clusters.iter().filter(stands_in).count();
             assert!(standing >= set.spec.count as usize, "{name} drains and {standing} serve and have baked");

@@ -215,7 +215,7 @@ fn check_numbers(
     let baked =
         |cluster: &Cluster| cluster.status.ready_at.is_some_and(|ready| ready.plus(rotation.bake) <= inputs.now);
     let standing =
-        new.clusters.iter().filter(|c| c.status.state.serves() && (baked(c) || *c.spec != spec.template)).count();
+        new.clusters.iter().filter(|c| c.status.state.serves() && (baked(c) || c.spec != spec.template)).count();
     objections.unless(!replaces || standing >= spec.count as usize, || {
         format!("{standing} of {} would serve and have baked", spec.count)
     });

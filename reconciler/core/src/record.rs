@@ -111,7 +111,7 @@ fn first_line(text: &str) -> String {
 
 /// Lets equal specs of a set share one allocation: most clusters are built from the set's template.
 fn intern_specs(status: &mut ClusterSetStatus) {
-    let mut known: Vec<Arc<ClusterSpec>> = vec![Arc::new(status.spec.template.clone())];
+    let mut known: Vec<Arc<ClusterSpec>> = vec![Arc::clone(&status.spec.template)];
     for cluster in &mut status.clusters {
         let shared = match known.iter().find(|spec| ***spec == *cluster.spec) {
             Some(spec) => Arc::clone(spec),

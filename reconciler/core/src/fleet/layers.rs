@@ -171,14 +171,14 @@ impl Stack<'_> {
         let rotation = strategy.cluster_rotation?;
         Some(ResolvedSet {
             count: layer.count?,
-            template: ClusterSpec {
+            template: Arc::new(ClusterSpec {
                 kubernetes_version: layer.kubernetes_version?,
                 features: layer.features?,
                 node_pools: layer.node_pools?,
                 infra_services,
                 network: layer.network?,
                 tags: layer.tags?,
-            },
+            }),
             update_strategy: UpdateStrategy {
                 cluster_rotation: Rotation {
                     max_surge: rotation.max_surge?,

@@ -257,8 +257,8 @@ fn admit_template(
 ) {
     let wish = &wanted.resolved;
     let new = wish.template != recorded.spec.template;
-    let moving = new || recorded.clusters.iter().any(|cluster| *cluster.spec != wish.template);
-    let back = new && recorded.clusters.iter().any(|cluster| stands(cluster) && *cluster.spec == wish.template);
+    let moving = new || recorded.clusters.iter().any(|cluster| cluster.spec != wish.template);
+    let back = new && recorded.clusters.iter().any(|cluster| stands(cluster) && cluster.spec == wish.template);
     let forbidden = new.then(|| forbidden(inputs, id, wanted, recorded)).flatten();
     let moved_account = recorded.clusters.iter().any(|cluster| cluster.metadata.account != wanted.place.account);
     let mut shut = !admission.gates.retire;
@@ -389,7 +389,7 @@ fn shrinks(inputs: &Inputs<'_>) -> Vec<Shrink> {
 fn removals_under_way(set: &ClusterSetStatus) -> u32 {
     let leaving = set.clusters.iter().filter(|cluster| is_removal(cluster)).count();
     let serving_as_wished =
-        set.clusters.iter().filter(|c| c.status.state.serves() && *c.spec == set.spec.template).count();
+        set.clusters.iter().filter(|c| c.status.state.serves() && c.spec == set.spec.template).count();
     let surplus = serving_as_wished.saturating_sub(set.spec.count as usize);
     u32::try_from(leaving + surplus).unwrap_or(u32::MAX)
 }

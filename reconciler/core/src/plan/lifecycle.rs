@@ -181,10 +181,10 @@ impl Turns<'_, '_> {
 
     /// A cluster that is not finished follows the wish without more ado, where its parts can.
     fn follow_template(&self, view: &View<'_>, seen: Seen<'_>, allowed: bool, draft: &mut Draft) -> bool {
-        let differs = view.class.keeps_cluster() && *view.cluster.spec != self.set.template;
+        let differs = view.class.keeps_cluster() && view.cluster.spec != self.set.template;
         let follows = allowed && differs && self.version_is_reached(view, seen);
         if follows {
-            draft.cluster.spec = Arc::new(self.set.template.clone());
+            draft.cluster.spec = Arc::clone(&self.set.template);
             draft.cluster.status.revision = revision(&self.set.template);
             draft.cluster.status.since = self.inputs.now;
             draft.moved = true;

@@ -129,7 +129,7 @@ fn classes(
     target: &ResolvedSet,
     recorded: Option<&Arc<ClusterSetStatus>>,
 ) -> BTreeMap<ClusterName, Class> {
-    let differing = recorded.into_iter().flat_map(|set| &set.clusters).filter(|c| *c.spec != target.template);
+    let differing = recorded.into_iter().flat_map(|set| &set.clusters).filter(|c| c.spec != target.template);
     let class = |cluster: &Cluster| {
         overall(&inputs.table.classify(id.location.cloud, &target.update_strategy, &cluster.spec, &target.template))
     };
@@ -138,7 +138,7 @@ fn classes(
 
 fn is_settled(target: &ResolvedSet, next: &ClusterSetStatus) -> bool {
     let there = |cluster: &Cluster| {
-        cluster.status.state == fleetwright_schema::status::ClusterState::Ready && *cluster.spec == target.template
+        cluster.status.state == fleetwright_schema::status::ClusterState::Ready && cluster.spec == target.template
     };
     next.spec.template == target.template
         && next.clusters.len() == target.count as usize
@@ -206,7 +206,7 @@ pub fn conditions(
 ) -> Vec<Condition> {
     use fleetwright_schema::status::ClusterState::{Creating, Pending, Ready, Updating};
     let state = |wanted: &[_]| clusters.iter().any(|cluster| wanted.contains(&cluster.status.state));
-    let outdated = clusters.iter().any(|c| c.status.state.serves() && *c.spec != set.template);
+    let outdated = clusters.iter().any(|c| c.status.state.serves() && c.spec != set.template);
     let there = clusters.len() == set.count as usize && clusters.iter().all(|c| c.status.state == Ready) && !outdated;
     let (status, reason) = match there && waiting.is_empty() {
         true => (ConditionStatus::True, "Converged"),

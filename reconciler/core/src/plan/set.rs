@@ -278,7 +278,7 @@ impl<'a, 'i> Starts<'a, 'i> {
         Ok(Cluster {
             kind: ClusterKind::Cluster,
             metadata: ClusterMetadata { name, ordinal, account, creation_timestamp: now },
-            spec: Arc::new(template.clone()),
+            spec: Arc::clone(template),
             status: ClusterStatus {
                 state: ClusterState::Pending,
                 since: now,
@@ -323,7 +323,7 @@ fn draining(view: &View<'_>, reason: RetirementReason, inputs: &Inputs<'_>) -> C
 
 fn updating_to(view: &View<'_>, admission: &Admission, inputs: &Inputs<'_>) -> Cluster {
     let mut cluster = (**view.cluster).clone();
-    cluster.spec = Arc::new(admission.set.template.clone());
+    cluster.spec = Arc::clone(&admission.set.template);
     cluster.status.revision = revision(&admission.set.template);
     cluster.status.state = ClusterState::Updating;
     cluster.status.since = inputs.now;
@@ -375,7 +375,7 @@ fn next_status(
         desired: set.count,
         serving: size(clusters.iter().filter(serving).count()),
         alive: size(clusters.len()),
-        updated: size(clusters.iter().filter(serving).filter(|c| *c.spec == set.template).count()),
+        updated: size(clusters.iter().filter(serving).filter(|c| c.spec == set.template).count()),
         next_ordinal: next_ordinal.max(recorded.map_or(1, |recorded| recorded.status.next_ordinal)),
         wave: admission.wave.clone(),
         conditions: report::conditions(set, &clusters, waiting, before, inputs.now),

@@ -74,7 +74,7 @@ impl<'a> View<'a> {
     /// Puts record and readings side by side.
     pub fn new(inputs: &Inputs<'a>, id: &SetId, set: &ResolvedSet, cluster: &'a Arc<Cluster>, busy: bool) -> Self {
         let place = place_of(id, cluster);
-        let class = match *cluster.spec == set.template {
+        let class = match cluster.spec == set.template {
             true => Class::None,
             false => {
                 overall(&inputs.table.classify(id.location.cloud, &set.update_strategy, &cluster.spec, &set.template))

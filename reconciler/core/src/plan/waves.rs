@@ -50,7 +50,7 @@ pub fn reached(wish: &ResolvedSet, recorded: &ClusterSetStatus, now: Timestamp) 
     let bake = wish.update_strategy.cluster_rotation.bake;
     let serving: Vec<_> = recorded.clusters.iter().filter(|cluster| cluster.status.state.serves()).collect();
     let there = |cluster: &Cluster| {
-        *cluster.spec == wish.template
+        cluster.spec == wish.template
             && cluster.status.state == ClusterState::Ready
             && cluster.status.since.plus(bake) <= now
     };
@@ -62,7 +62,7 @@ pub fn stalled(inputs: &Inputs<'_>) -> BTreeMap<ClusterTypeName, Vec<(SetId, Clu
     let mut found: BTreeMap<ClusterTypeName, Vec<(SetId, ClusterName)>> = BTreeMap::new();
     for (id, set) in &inputs.record.sets {
         // One that stalled at an older revision says nothing of this one, and must not hold up what replaces it.
-        let current = set.clusters.iter().filter(|cluster| *cluster.spec == set.spec.template);
+        let current = set.clusters.iter().filter(|cluster| cluster.spec == set.spec.template);
         for cluster in current.filter(|cluster| is_stalled(cluster, &set.spec, inputs.now)) {
             found.entry(id.cluster_type.clone()).or_default().push((id.clone(), cluster.metadata.name.clone()));
         }
