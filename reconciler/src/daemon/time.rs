@@ -1,0 +1,120 @@
+//! The daemon's time: when places are read, how long it sleeps, and where simulated time jumps to.
+
+use std::collections::BTreeSet;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration as RealDuration, Instant};
+
+use fleetwright_core::inventory::Place;
+use fleetwright_core::record::place_of;
+use fleetwright_schema::units::{Duration, Timestamp};
+use fleetwright_simulator::World;
+
+use super::{Daemon, Rounds, earliest};
+use crate::events::Event;
+
+/// How often a place is read in which something is under way.
+const ATTENTION_INTERVAL: Duration = Duration::from_seconds(15);
+/// How often a quiet place is read; well below the age at which a reading is no ground for a move.
+const QUIET_INTERVAL: Duration = Duration::from_minutes(5);
+
+impl Daemon {
+    /// Time that has passed is kept with the world, so that it does not run backwards for the next process.
+    pub(super) fn note_time(&mut self) {
+        let noted = self.world.as_ref().map_or(Ok(()), World::note_time);
+        if let Err(error) = noted {
+            self.events.event(Event::Trouble(&error.to_string()));
+        }
+    }
+
+    /// The places that matter: of every wish and of every recorded cluster.
+    pub(super) fn places(&self) -> BTreeSet<Place> {
+        let Some(tip) = &self.tip else { return BTreeSet::new() };
+        let wished = tip.desired.sets.values().filter_map(|wish| match wish {
+            fleetwright_core::desired::Wish::Wanted(wanted) => Some(wanted.place.clone()),
+            fleetwright_core::desired::Wish::Held(_) => None,
+        });
+        let recorded = tip.record.clusters().map(|(set, cluster)| place_of(set, cluster));
+        wished.chain(recorded).collect()
+    }
+
+    pub(super) fn read_places(&mut self) {
+        let now = self.clock.now();
+        for place in self.places() {
+            let attention = self.attention.contains(&place);
+            let rounds = self.rounds.entry(place.clone()).or_default();
+            if !rounds.reading && next_reading(rounds, attention, self.clock.jumps()).is_none_or(|at| at <= now) {
+                rounds.reading = true;
+                self.hands.read(&place);
+            }
+        }
+        if self.tip.is_some() {
+            let known = self.places();
+            self.rounds.retain(|place, rounds| known.contains(place) || rounds.reading);
+        }
+    }
+
+    /// Waits until every call has come back: where time stands still while there is work.
+    pub(super) fn await_hands(&mut self) {
+        while !self.stopping && (!self.memory.in_flight.is_empty() || self.rounds.values().any(|rounds| rounds.reading))
+        {
+            match self.news.recv_timeout(RealDuration::from_secs(60)) {
+                Ok(news) => self.hear(news),
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Sleeps until something may be different: news, a time of the plan, a place to be read, the remote to be asked.
+    pub(super) fn sleep(&mut self, wake: Option<Timestamp>, calm: bool) {
+        let now = self.clock.now();
+        let readings = self
+            .rounds
+            .iter()
+            .filter(|(_, rounds)| !rounds.reading)
+            .filter_map(|(place, rounds)| next_reading(rounds, self.attention.contains(place), self.clock.jumps()));
+        let next = readings.chain(wake).min();
+        if self.clock.jumps() && !calm && self.memory.in_flight.is_empty() {
+            return self.jump(next, now);
+        }
+        let until_poll = self.poll_at.saturating_duration_since(Instant::now());
+        let until_next = match (self.clock.jumps(), next) {
+            (false, Some(next)) => self.clock.real_duration_until(next),
+            // Time stands still: there is nothing to wait for but people.
+            (true, _) | (false, None) => until_poll,
+        };
+        let pause = until_poll.min(until_next).max(RealDuration::from_millis(1));
+        match self.news.recv_timeout(pause) {
+            Ok(news) => self.hear(news),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => self.stopping = true,
+        }
+    }
+
+    /// Lets simulated time jump to the next time at which anything is different, in the world or in the plan.
+    pub(super) fn jump(&mut self, next: Option<Timestamp>, now: Timestamp) {
+        let event = self.world.as_ref().and_then(|world| world.next_event().ok().flatten());
+        let Some(next) = earliest(event, next) else {
+            // Nothing will ever happen by itself: wait for people as in real time.
+            return self.sleep(None, true);
+        };
+        let next = next.max(now.plus(Duration::from_seconds(1)));
+        let changing = self.world.as_ref().and_then(|world| world.places_changing(next).ok().flatten());
+        self.clock.advance_to(next);
+        self.note_time();
+        if event.is_some_and(|event| event <= self.clock.now()) {
+            let changing = changing.as_ref();
+            for place in self.attention.iter().filter(|place| changing.is_none_or(|changing| changing.contains(*place)))
+            {
+                self.rounds.entry(place.clone()).or_default().due = Some(self.clock.now());
+            }
+        }
+    }
+}
+
+/// When a place is to be read next; `None` is at once.
+fn next_reading(rounds: &Rounds, attention: bool, jumps: bool) -> Option<Timestamp> {
+    let last = rounds.last?;
+    // Where time jumps from event to event, a place is read when something happens in it.
+    let interval = if attention && !jumps { ATTENTION_INTERVAL } else { QUIET_INTERVAL };
+    earliest(rounds.due, Some(last.plus(interval)))
+}
