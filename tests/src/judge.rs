@@ -159,7 +159,7 @@ impl Judge {
         for (id, before) in &old.sets {
             let count = new.sets.get(id).map_or(0, |set| set.spec.count);
             removed += before.spec.count.saturating_sub(count);
-            if count < before.spec.count && !desired.sets.contains_key(id) {
+            if count < before.spec.count && !desired.sets.contains_key(id) && !before.clusters.is_empty() {
                 let policy = before.spec.deletion_policy;
                 self.unless(policy == DeletionPolicy::Delete, || format!("{id} is deleted and was to be retained"));
             }
