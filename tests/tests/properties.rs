@@ -285,3 +285,15 @@ fn a_record_that_contradicts_itself_is_not_acted_on() {
     bench.spec.count = u32::MAX;
     assert_eq!(parsed(&bench).unreadable.len(), 1);
 }
+
+/// A cluster that lost its control plane while it was updated waited for nothing, so that the fleet was called stuck.
+#[test]
+fn a_control_plane_that_is_gone_is_waited_for_in_every_state_that_served() {
+    for state in [Ready, Updating, Draining] {
+        let mut bench = Bench::new(1);
+        bench.add(1, state, 20);
+        let plan = bench.plan();
+        assert!(plan.wake_at.is_some(), "{state}");
+        assert!(plan.reports[&bench.id].moves_by_itself(), "{state}");
+    }
+}

@@ -255,10 +255,15 @@ impl Turns<'_, '_> {
             return draft.enter(ClusterState::Updating, self);
         }
         if seen.control_plane().is_none() {
-            let absent = self.inputs.memory.absent_since.get(&view.cluster.metadata.name);
-            wake.at(absent.copied().unwrap_or(self.inputs.now).plus(super::LOST_AFTER));
-            draft.waiting.push(Waiting::Observation(view.place.clone(), "its control plane is not there".into()));
+            self.watch_absence(view, draft, wake);
         }
+    }
+
+    /// A control plane that served and is not there comes back, or is taken for lost after a while.
+    fn watch_absence(&self, view: &View<'_>, draft: &mut Draft, wake: &mut Wake) {
+        let absent = self.inputs.memory.absent_since.get(&view.cluster.metadata.name);
+        wake.at(absent.copied().unwrap_or(self.inputs.now).plus(super::LOST_AFTER));
+        draft.waiting.push(Waiting::Observation(view.place.clone(), "its control plane is not there".into()));
     }
 
     fn update(&self, view: &View<'_>, seen: Seen<'_>, intent: Intent, draft: &mut Draft, wake: &mut Wake) {
@@ -276,13 +281,17 @@ impl Turns<'_, '_> {
             note_facts(seen, draft);
             return draft.enter(ClusterState::Ready, self);
         }
-        if seen.control_plane().is_some() {
-            self.bring(view, seen, &prints, draft, wake);
+        match seen.control_plane() {
+            Some(_) => self.bring(view, seen, &prints, draft, wake),
+            None => self.watch_absence(view, draft, wake),
         }
     }
 
     fn restore(&self, view: &View<'_>, seen: Seen<'_>, draft: &mut Draft, wake: &mut Wake) {
-        let Some(plane) = seen.control_plane().filter(|_| self.gates.fill) else { return };
+        let Some(plane) = seen.control_plane() else { return self.watch_absence(view, draft, wake) };
+        if !self.gates.fill {
+            return;
+        }
         if seen.placement_closed() {
             let effect = Effect::OpenPlacement { id: Arc::clone(&plane.id) };
             draft.actions.extend(act(self.inputs, self.id, view, Step::ControlPlane, effect, wake));
