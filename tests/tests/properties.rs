@@ -297,3 +297,28 @@ fn a_control_plane_that_is_gone_is_waited_for_in_every_state_that_served() {
         assert!(plan.reports[&bench.id].moves_by_itself(), "{state}");
     }
 }
+
+/// Made smaller, rotated, and made larger again, a set had no room for what it missed, and what was in the way waited
+/// for the missing.
+#[test]
+fn drained_clusters_make_room_in_a_set_that_was_made_larger_again() {
+    let mut bench = Bench::new(3);
+    bench.spec.update_strategy.cluster_rotation.max_surge = 1;
+    bench.wish.update_strategy.cluster_rotation.max_surge = 1;
+    for ordinal in [1, 2] {
+        let cluster = bench.add(ordinal, Drained, 90);
+        let retirement = cluster.status.retirement.as_mut().unwrap();
+        retirement.expected_workloads = Some(5);
+        retirement.empty_at = Some(cluster.status.since);
+        retirement.evidence = Some(format!("control plane-{ordinal}"));
+        bench.build(ordinal, Placement::Closed, Some((0, 5)));
+    }
+    std::sync::Arc::make_mut(&mut bench.spec.template).kubernetes_version = "1.34".parse().unwrap();
+    std::sync::Arc::make_mut(&mut bench.wish.template).kubernetes_version = "1.34".parse().unwrap();
+    for ordinal in [3, 4] {
+        bench.add(ordinal, Ready, 90);
+        bench.build(ordinal, Placement::Open, Some((5, 0)));
+    }
+    let plan = bench.plan();
+    assert_eq!([1, 2].map(|ordinal| bench.state(&plan, ordinal)), [Some(Deleting), Some(Drained)]);
+}

@@ -1,10 +1,11 @@
 //! The turn of one cluster: from its published state, what was read of it and what the set wants of it, to its next
 //! record and the effects that may happen now. A change of state has no effect in the same plan: it is published first.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use fleetwright_schema::documents::FleetSpec;
-use fleetwright_schema::names::SetId;
+use fleetwright_schema::names::{ClusterName, SetId};
 use fleetwright_schema::set::ResolvedSet;
 use fleetwright_schema::status::{
     Cluster, ClusterState, ClusterStatus, Condition, ConditionStatus, NetworkStatus, Retirement, RetirementReason,
@@ -36,6 +37,8 @@ pub struct Turns<'a, 'i> {
     pub gates: Gates,
     /// Whether at least `count` clusters serve, by record and reading.
     pub enough_serve: bool,
+    /// DRAINED clusters that have to go before anything can be built in their place.
+    pub in_the_way: BTreeSet<&'a ClusterName>,
 }
 
 /// What a cluster's turn comes to.
@@ -343,7 +346,7 @@ impl Turns<'_, '_> {
         if !self.gates.retire || (replaced && !self.gates.replace) {
             return;
         }
-        if replaced && !self.enough_serve {
+        if replaced && !self.enough_serve && !self.in_the_way.contains(&view.cluster.metadata.name) {
             return draft.waiting.push(Waiting::Replacement);
         }
         match emptiness {

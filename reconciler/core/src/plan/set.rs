@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fleetwright_schema::documents::{ApiVersion, ClusterSetMetadata};
-use fleetwright_schema::names::SetId;
-use fleetwright_schema::set::Feature;
+use fleetwright_schema::names::{ClusterName, SetId};
+use fleetwright_schema::set::{Feature, ResolvedSet};
 use fleetwright_schema::status::{
     Cluster, ClusterKind, ClusterMetadata, ClusterSetStatus, ClusterState, ClusterStatus, NetworkStatus,
     RetirementReason, SetStatus, Tombstone,
@@ -67,6 +67,7 @@ pub fn plan_set(
         id,
         set: &admission.set,
         gates: admission.gates,
+        in_the_way: in_the_way(&views, &intents, &admission.set),
         enough_serve: views.iter().filter(|view| view.serves()).count() >= admission.set.count as usize,
     };
     let mut done = Done::default();
@@ -94,6 +95,24 @@ fn nothing(recorded: Option<&Arc<ClusterSetStatus>>, waiting: Vec<Waiting>) -> O
         report: SetReport { settled, waiting, ..SetReport::default() },
         attention: BTreeSet::new(),
     }
+}
+
+/// A set that was made larger after its clusters were drained for a smaller one may have as many alive as it may have,
+/// and too few of them serving, with nothing on the way: then what is drained and outdated makes room, as much as is
+/// missing. By the record alone: what can't be read makes nothing go.
+fn in_the_way<'a>(views: &[View<'a>], intents: &[Intent], set: &ResolvedSet) -> BTreeSet<&'a ClusterName> {
+    let alive_max = (set.count as usize).saturating_add(set.update_strategy.cluster_rotation.max_surge as usize);
+    let serving = views.iter().filter(|view| view.state().serves()).count();
+    let missing = (set.count as usize).saturating_sub(serving);
+    let resting = |state: ClusterState| state == ClusterState::Ready || state == ClusterState::Drained;
+    if views.len() < alive_max || !views.iter().all(|view| resting(view.state())) {
+        return BTreeSet::new();
+    }
+    let drained = views
+        .iter()
+        .zip(intents)
+        .filter(|(view, intent)| view.state() == ClusterState::Drained && matches!(intent, Intent::Retire(_)));
+    drained.map(|(view, _)| &view.cluster.metadata.name).take(missing).collect()
 }
 
 /// Changes of state that the set decides on, because they need its limits.
