@@ -251,7 +251,7 @@ impl Drive {
 
     fn approve(&mut self, plan: &Plan) {
         if let Some(removals) = &plan.removals
-            && self.approvals.iter().all(|known| known.digest != removals.digest)
+            && self.approvals.iter().all(|known| known.digest != removals.digest || known.expires <= self.now())
             && (self.calm || self.dice.percent(5))
         {
             let approval = approval(removals, self.now());
@@ -454,8 +454,7 @@ impl Drive {
         self.tally.publications += 1;
         self.say_changes(plan);
         let now = self.now();
-        // An approval counts until what it approves is taken up.
-        let approved = !self.approvals.is_empty();
+        let approved = self.approvals.iter().any(|approval| now < approval.expires);
         self.judge.publication(&Publication {
             old: &self.record,
             new: &plan.record,
