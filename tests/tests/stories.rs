@@ -375,6 +375,25 @@ fn a_freeze_in_mid_rotation_starts_nothing_until_it_ends() {
 }
 
 #[test]
+fn a_commit_that_changes_the_tag_of_a_freeze_does_not_lead_out_of_it() {
+    let frozen = |from: Timestamp, until: Timestamp| {
+        let sets = "sets: { matchTags: { tier: gold } }";
+        format!("{FLEET}  freezes:\n    - {{ name: gold, from: {from}, until: {until}, {sets} }}\n")
+    };
+    let stage = Stage::with_set("count: 1\nkubernetesVersion: \"1.33\"\ntags: { tier: gold }");
+    settled(&stage);
+    let from = later(&stage, Duration::from_minutes(0));
+    let until = from.plus(hours(24));
+    stage.person.commit("freeze", &[("fleet.yaml", Some(&frozen(from, until)))]);
+    stage.edit("count: 1\nkubernetesVersion: \"1.34\"\ntags: { tier: silver }");
+    settled(&stage);
+    let moves = stage.world().history().unwrap().into_iter().filter(|mutation| mutation.at > from);
+    assert!(moves.clone().count() > 0);
+    assert!(moves.into_iter().all(|mutation| mutation.at >= until));
+    stage.nothing_to_do();
+}
+
+#[test]
 fn a_window_closes_in_mid_rotation_and_the_batch_is_finished() {
     let windowed = format!("{FLEET}  maintenanceWindows:\n    - {{ name: night, start: \"01:00\", duration: 3h }}\n");
     let stage = Stage::with_set(OLD);

@@ -189,6 +189,10 @@ fn admit_wanted(
         waiting: Vec::new(),
     };
     freeze(inputs, fleet, id, wish, &mut admission, wake);
+    if let Some(recorded) = recorded.filter(|_| admission.waiting.is_empty()) {
+        // A commit that changes the tags by which a freeze selects its sets does not lead out of it.
+        freeze(inputs, fleet, id, &recorded.spec, &mut admission, wake);
+    }
     if wish.paused {
         admission.gates = Gates::PAUSED;
         admission.waiting.insert(0, Waiting::Paused);
@@ -267,10 +271,12 @@ fn admit_template(
         admission.gates.fill &= !moved_account;
         shut = true;
     }
-    if let Windows::Closed(closed) =
-        calendar::windows(&fleet.config.maintenance_windows, id, &wish.template.tags, inputs.now)
-        && moving
-    {
+    let closed_for = |tags| match calendar::windows(&fleet.config.maintenance_windows, id, tags, inputs.now) {
+        Windows::Closed(closed) => Some(closed),
+        Windows::Open(_) => None,
+    };
+    let closed = closed_for(&wish.template.tags).or_else(|| closed_for(&recorded.spec.template.tags));
+    if let Some(closed) = closed.filter(|_| moving) {
         wake.at(closed.until);
         admission.gates.moves = false;
         shut |= !back;
