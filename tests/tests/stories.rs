@@ -335,6 +335,21 @@ fn removals_over_the_budget_wait_for_an_approval_of_exactly_them() {
 }
 
 #[test]
+fn removals_that_hide_in_a_rotation_count_for_the_budget() {
+    let stage = Stage::with_set("count: 8\nkubernetesVersion: \"1.33\"");
+    settled(&stage);
+    stage.edit("count: 5\nkubernetesVersion: \"1.34\"");
+    stage.run_until(|record, _| count(set_of(record), ClusterState::Draining) == 3);
+    stage.edit("count: 2\nkubernetesVersion: \"1.34\"");
+    stage.run_until(|record, plan| set_of(record).clusters.len() >= 8 && plan.removals.is_some());
+    assert_eq!(stage.status().spec.count, 5, "three are on their way, and three more are over the budget of five");
+    settled(&stage);
+    let status = stage.status();
+    assert_eq!(count(&status, ClusterState::Ready), 2);
+    stage.nothing_to_do();
+}
+
+#[test]
 fn deleting_every_file_deletes_nothing() {
     let stage = Stage::with_set("count: 2\ndeletionPolicy: Delete");
     settled(&stage);

@@ -84,8 +84,6 @@ pub enum Waiting {
     },
     /// A drained cluster is kept for a revert.
     RollbackWindow(Timestamp),
-    /// It still has workloads, and is not deleted.
-    NotEmpty,
     /// No progress within the deadline.
     Stalled {
         /// Since when it has been in its state.
@@ -186,9 +184,6 @@ impl Waiting {
             Self::RollbackWindow(until) => {
                 ("RollbackWindow", "RollbackWindow".into(), format!("a revert brings it back until {until}"))
             }
-            Self::NotEmpty => {
-                ("NotEmpty", "WorkloadsPresent".into(), "it still has workloads and is not deleted".into())
-            }
             Self::Stalled { since, deadline, hopeless: _ } => {
                 ("Stalled", "ProgressDeadlineExceeded".into(), format!("no progress within {deadline} of {since}"))
             }
@@ -221,7 +216,6 @@ impl Waiting {
             | Self::Addresses(_)
             | Self::Unreadable(..)
             | Self::Stalled { .. }
-            | Self::NotEmpty
             | Self::Drain { overdue: true, .. } => Ends::Person,
             Self::Wave { .. } | Self::Budget(_) | Self::Batch { .. } | Self::Replacement => Ends::Another,
         }

@@ -394,8 +394,10 @@ fn shrinks(inputs: &Inputs<'_>) -> Vec<Shrink> {
 /// Clusters that leave because people wanted fewer, and those that are about to.
 fn removals_under_way(set: &ClusterSetStatus) -> u32 {
     let leaving = set.clusters.iter().filter(|cluster| is_removal(cluster)).count();
-    let serving_as_wished =
-        set.clusters.iter().filter(|c| c.status.state.serves() && c.spec == set.spec.template).count();
-    let surplus = serving_as_wished.saturating_sub(set.spec.count as usize);
+    let serving = set.clusters.iter().filter(|cluster| cluster.status.state.serves());
+    let (as_wished, outdated): (Vec<_>, Vec<_>) = serving.partition(|cluster| cluster.spec == set.spec.template);
+    // Each kind by itself: in a rotation both stand side by side, and neither is more than `count`.
+    let count = set.spec.count as usize;
+    let surplus = as_wished.len().saturating_sub(count) + outdated.len().saturating_sub(count);
     u32::try_from(leaving + surplus).unwrap_or(u32::MAX)
 }

@@ -169,11 +169,17 @@ impl<'a, 'i> Starts<'a, 'i> {
             let ordinal = view.cluster.metadata.ordinal;
             (view.class.keeps_cluster(), if view.class.keeps_cluster() { u32::MAX - ordinal } else { ordinal })
         });
+        // Outdated clusters beyond `count` get no replacement: they go because people want fewer, and count as removals.
+        let outdated = victims.iter().filter(|(_, _, reason)| *reason == RetirementReason::Replaced).count();
+        let mut beyond = outdated.saturating_sub(self.count());
         for (index, view, reason) in victims {
             match self.may_drain(view, reason, spare, limits) {
                 Ok(()) => {
                     spare -= 1;
-                    self.started.insert(index, draining(view, reason, self.inputs));
+                    let surplus = reason == RetirementReason::Replaced && beyond > 0;
+                    beyond -= usize::from(surplus);
+                    let told = if surplus { RetirementReason::ScaledDown } else { reason };
+                    self.started.insert(index, draining(view, told, self.inputs));
                 }
                 Err(waiting) => {
                     let bake = self.bake_of_replacements(replacing, wake);
