@@ -9,7 +9,7 @@ use fleetwright_core::change::ChangeTable;
 use fleetwright_core::check::check;
 use fleetwright_core::desired::{Desired, Wish};
 use fleetwright_core::fingerprint::Memo;
-use fleetwright_core::inventory::{ErrorClass, Inventory, Listing, Place, Reading, Step, UnknownReason};
+use fleetwright_core::inventory::{ErrorClass, Inventory, Listing, Place, Reading, Resource, Step, UnknownReason};
 use fleetwright_core::memory::{Acknowledgements, Memory};
 use fleetwright_core::plan::{Inputs, Plan, plan};
 use fleetwright_core::record::{Record, place_of};
@@ -18,7 +18,7 @@ use fleetwright_schema::documents::RemovalApprovalSpec;
 use fleetwright_schema::units::{Duration, Timestamp};
 use fleetwright_simulator::{Fault, Odds, Scope, SimClock, Speed, Target, World};
 
-use crate::judge::{Judge, Publication, approval};
+use crate::promises::{Effect, Judge, Soundness, approval};
 use crate::wishes::{Dice, People};
 
 /// An action that was handed out and has not come back.
@@ -92,6 +92,8 @@ pub struct Drive {
     rounds: BTreeMap<Place, Round>,
     attention: BTreeSet<Place>,
     judge: Judge,
+    process: u32,
+    tip: u64,
     calm: bool,
     trace: Vec<String>,
     /// What was done.
@@ -145,7 +147,9 @@ impl Drive {
             letters: Vec::new(),
             rounds: BTreeMap::new(),
             attention: BTreeSet::new(),
-            judge: Judge::default(),
+            judge: Judge::new(),
+            process: 1,
+            tip: 0,
             calm: false,
             trace: Vec::new(),
             tally: Tally::default(),
@@ -247,6 +251,31 @@ impl Drive {
     fn take_up(&mut self) {
         self.desired = self.people.desired();
         self.desired.approvals = self.approvals.clone();
+        self.tip += 1;
+        // A set without a file is not held by one that can't be read.
+        let held: BTreeSet<_> =
+            self.people.held.iter().filter(|id| self.people.sets.contains_key(*id)).cloned().collect();
+        let soundness = match &self.people.hold {
+            Some(_) => Soundness::Held,
+            None if held.is_empty() => Soundness::Sound,
+            None => Soundness::HeldSets(held),
+        };
+        self.judge.take(&Effect::Moved { tip: self.tip, soundness: &soundness });
+    }
+
+    fn standing(&self) -> Vec<Resource> {
+        self.world.resources().unwrap().into_iter().map(|standing| standing.resource).collect()
+    }
+
+    fn tell_plan(&mut self, plan: &Plan) {
+        self.judge.take(&Effect::Planned {
+            process: self.process,
+            tip: self.tip,
+            now: self.clock.now(),
+            desired: &self.desired,
+            acknowledgements: &self.acknowledgements,
+            plan,
+        });
     }
 
     fn approve(&mut self, plan: &Plan) {
@@ -279,6 +308,7 @@ impl Drive {
     fn crash(&mut self) {
         self.say("crash");
         self.tally.crashes += 1;
+        self.process += 1;
         self.memory = Memory::default();
         self.inventory = Inventory::default();
         self.rounds.clear();
@@ -322,24 +352,26 @@ impl Drive {
         self.flying = rest;
         for Flying { action, twice, heard, .. } in due {
             let result = self.world.perform_now(&action);
+            self.look_at_mutations(&action);
             if twice {
                 let _ = self.world.perform_now(&action);
+                self.look_at_mutations(&action);
             }
-            self.look_at_mutations();
             let said = result.as_ref().map_or_else(|error| error.class.to_string(), |progress| format!("{progress:?}"));
             self.say(format!("{action}: {said}"));
             if heard {
                 let error = result.err().map(|error| (error.class, error.to_string(), error.retry_after));
+                let told = error.as_ref().map(|(class, _, retry_after)| (*class, *retry_after));
+                self.judge.take(&Effect::Returned { process: self.process, key: &action.key, error: told, now });
                 self.memory.finished(&action.key, now, error);
                 self.rounds.entry(action.place.clone()).or_default().due = Some(now.plus(Duration::from_seconds(2)));
             }
         }
     }
 
-    fn look_at_mutations(&mut self) {
-        for mutation in self.world.history().unwrap() {
-            self.judge.mutation(&mutation, &self.record, &self.world);
-        }
+    fn look_at_mutations(&mut self, action: &Action) {
+        let (mutations, standing) = (self.world.history().unwrap(), self.standing());
+        self.judge.take(&Effect::Arrived { action, mutations: &mutations, standing: &standing });
         // Judged once, and forgotten.
         self.world.remember(0);
         self.world.remember(1000);
@@ -384,6 +416,7 @@ impl Drive {
             let failing_since = self.inventory.places.get(&place).and_then(|reading| reading.failing_since);
             let reading = match result {
                 Ok(listing) => {
+                    self.judge.take(&Effect::Read { place: &place, began, listing: &listing });
                     self.memory.note_reading(&self.record, &place, &listing, began);
                     Reading { at: began, result: Ok(Arc::new(listing)), failing_since: None }
                 }
@@ -441,8 +474,8 @@ impl Drive {
         } else {
             acted |= self.hand_out(&plan);
         }
-        if let Some(fault) = self.judge.faults.first() {
-            return Err(format!("a promise is broken: {fault}"));
+        if let Some(breach) = self.judge.breaches().first() {
+            return Err(format!("a promise is broken: {breach}"));
         }
         if !acted {
             self.pass_time(&plan);
@@ -453,15 +486,9 @@ impl Drive {
     fn publish(&mut self, plan: &Plan) -> Result<(), String> {
         self.tally.publications += 1;
         self.say_changes(plan);
-        let now = self.now();
-        let approved = self.approvals.iter().any(|approval| now < approval.expires);
-        self.judge.publication(&Publication {
-            old: &self.record,
-            new: &plan.record,
-            desired: &self.desired,
-            now,
-            approved,
-        });
+        self.tell_plan(plan);
+        let standing = self.standing();
+        self.judge.take(&Effect::Published { process: self.process, record: &plan.record, standing: &standing });
         self.record = plan.record.clone();
         self.reread();
         Ok(())
@@ -492,9 +519,12 @@ impl Drive {
 
     fn hand_out(&mut self, plan: &Plan) -> bool {
         let now = self.now();
+        if !plan.actions.is_empty() {
+            self.tell_plan(plan);
+        }
         for action in &plan.actions {
             self.tally.actions += 1;
-            self.judge.handed_out(action, &self.record, &self.desired, &self.acknowledgements, now);
+            self.judge.take(&Effect::HandedOut { process: self.process, action, now });
             self.memory.started(&action.key, now);
             let late = if !self.calm && self.dice.percent(25) { self.dice.between(1, 90) } else { 0 };
             let twice = !self.calm && self.dice.percent(5);
@@ -610,7 +640,8 @@ impl Drive {
 
     /// And it stays there.
     fn stay(&mut self) -> Result<(), String> {
-        self.judge.end(&self.desired, &self.record, &self.world);
+        let standing = self.standing();
+        self.judge.take(&Effect::Settled { desired: &self.desired, standing: &standing });
         let before = self.record.clone();
         for _ in 0..24 {
             let plan = self.plan()?;
@@ -625,6 +656,6 @@ impl Drive {
             self.rounds.clear();
             self.read();
         }
-        self.judge.faults.first().map_or(Ok(()), |fault| Err(format!("in the end: {fault}")))
+        self.judge.breaches().first().map_or(Ok(()), |breach| Err(format!("in the end: {breach}")))
     }
 }

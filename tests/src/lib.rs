@@ -5,9 +5,9 @@
 pub mod bench;
 pub mod drive;
 pub mod fleets;
-pub mod judge;
 pub mod person;
 pub mod program;
+pub mod promises;
 pub mod stage;
 pub mod wishes;
 pub mod witness;

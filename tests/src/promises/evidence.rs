@@ -1,0 +1,180 @@
+//! I3 and I9: what must have been read before something is published, and published before something is done.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use fleetwright_core::action::{Action, Effect};
+use fleetwright_core::inventory::{Listing, Phase, Place, Placement, Resource, Step};
+use fleetwright_core::record::{find, is_in};
+use fleetwright_schema::names::{ClusterName, SetId};
+use fleetwright_schema::status::{Cluster, ClusterSetStatus, ClusterState, RetirementReason};
+use fleetwright_schema::units::Timestamp;
+use fleetwright_simulator::{Mutation, Verb};
+
+use super::{Judge, Promise, Publication};
+
+/// What was read and done.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Memory {
+    /// When the placement of a cluster was last closed.
+    closed_at: BTreeMap<ClusterName, Timestamp>,
+    /// The control plane that was read to be closed and empty, by a reading that began at this time.
+    empty: BTreeMap<ClusterName, (Arc<str>, Timestamp)>,
+    /// When a reading began that showed the cluster whole and open.
+    whole: BTreeMap<ClusterName, Timestamp>,
+    /// When anything of a cluster was last changed, other than that its placement was opened.
+    changed_at: BTreeMap<ClusterName, Timestamp>,
+    /// How many networks the last reading showed of a cluster.
+    networks: BTreeMap<ClusterName, usize>,
+}
+
+impl Judge {
+    pub(super) fn read(&mut self, place: &Place, began: Timestamp, listing: &Listing) {
+        let clusters: Vec<_> = self.record.clusters().filter(|(set, cluster)| is_in(set, cluster, place)).collect();
+        for (_, cluster) in clusters {
+            let name = &cluster.metadata.name;
+            let parts = listing.resources.get(name).map_or(&[][..], |parts| parts);
+            let networks = parts.iter().filter(|r| r.step == Step::Network && r.phase != Phase::Deleting).count();
+            self.evidence.networks.insert(name.clone(), networks);
+            let plane = parts.iter().find(|r| r.step == Step::ControlPlane && r.phase != Phase::Deleting);
+            let Some((plane, facts)) = plane.and_then(|plane| Some((plane, plane.control_plane.as_ref()?))) else {
+                continue;
+            };
+            let usable = |step: &Step| parts.iter().any(|r| r.step == *step && r.phase == Phase::Ready);
+            if facts.placement == Placement::Open && Step::BUILD.iter().all(usable) {
+                self.evidence.whole.insert(name.clone(), began);
+            }
+            let gone = facts.workloads.as_ref().is_some_and(|workloads| workloads.running == 0);
+            if facts.placement == Placement::Closed && gone {
+                self.evidence.empty.insert(name.clone(), (Arc::clone(&plane.id), began));
+            }
+        }
+    }
+
+    pub(super) fn evidence_of_publication(&mut self, publication: &Publication<'_>, standing: &[Resource]) {
+        let Publication { old, new, .. } = publication;
+        for (id, set) in &new.sets {
+            let before: &[_] = old.sets.get(id).map_or(&[], |set| &set.clusters);
+            for cluster in &set.clusters {
+                let was = before.iter().find(|old| old.metadata.name == cluster.metadata.name);
+                match was {
+                    Some(was) => self.transition(publication, was, cluster, set, standing),
+                    None => self.named(publication, id, cluster),
+                }
+            }
+            for gone in before.iter().filter(|old| set.clusters.iter().all(|c| c.metadata.name != old.metadata.name)) {
+                let (name, state) = (&gone.metadata.name, gone.status.state);
+                let buried = set.tombstones.iter().any(|stone| stone.name == *name);
+                self.unless(state == ClusterState::Deleting, Promise::I5, || format!("{name} vanishes while {state}"));
+                self.unless(buried, Promise::I5, || format!("{name} vanishes without a tombstone"));
+            }
+            if let Some(old) = old.sets.get(id) {
+                let on = set.status.next_ordinal >= old.status.next_ordinal;
+                self.unless(on, Promise::I4, || format!("{id}: ordinals run back"));
+            }
+        }
+        for id in old.sets.keys() {
+            self.unless(new.sets.contains_key(id), Promise::I5, || format!("{id} vanishes from the record"));
+        }
+    }
+
+    fn named(&mut self, publication: &Publication<'_>, id: &SetId, cluster: &Cluster) {
+        let (name, state) = (&cluster.metadata.name, cluster.status.state);
+        self.unless(state == ClusterState::Pending, Promise::I9, || format!("{name} begins as {state}"));
+        let wish = publication.mind.desired.sets.get(id);
+        let wanted = matches!(wish, Some(fleetwright_core::desired::Wish::Wanted(_)));
+        self.unless(wanted, Promise::I9, || format!("{name} is named and nobody wants its set"));
+    }
+
+    fn transition(
+        &mut self,
+        publication: &Publication<'_>,
+        was: &Cluster,
+        is: &Cluster,
+        set: &ClusterSetStatus,
+        standing: &[Resource],
+    ) {
+        let (name, from, to) = (&is.metadata.name, was.status.state, is.status.state);
+        let now = publication.mind.now;
+        if from == to {
+            return;
+        }
+        if to == ClusterState::Ready && !from.serves() {
+            let changed = self.evidence.changed_at.get(name);
+            let whole = self.evidence.whole.get(name).is_some_and(|read| changed.is_none_or(|at| read > at));
+            self.unless(whole, Promise::I9, || format!("{name} is published READY and was not read to be whole"));
+        }
+        let lost = is.status.retirement.as_ref().is_some_and(|r| r.reason == RetirementReason::Lost);
+        if lost && to == ClusterState::Deleting {
+            let plane = |r: &&Resource| r.cluster == *name && r.step == Step::ControlPlane;
+            let there = standing.iter().filter(plane).any(|r| r.phase != Phase::Deleting);
+            return self.unless(!there, Promise::I3, || format!("{name} is called lost, and its control plane stands"));
+        }
+        if to == ClusterState::Deleting && was.status.ready_at.is_some() {
+            let proven = is.status.retirement.as_ref().is_some_and(|r| r.empty_at.is_some() && r.evidence.is_some());
+            let sound = from == ClusterState::Drained && proven;
+            self.unless(sound, Promise::I3, || format!("{name} goes from {from} to {to} without evidence"));
+            let window = set.spec.update_strategy.cluster_rotation.rollback_window;
+            let over = was.status.since.plus(window) <= now;
+            self.unless(over, Promise::I3, || format!("{name} is deleted within its rollback window"));
+        }
+    }
+
+    /// A thing without unique names or tokens may be made twice, and is settled before anything is made in it.
+    pub(super) fn settled_before_use(&mut self, action: &Action) {
+        let name = &action.key.cluster;
+        if action.key.step == Step::ControlPlane && matches!(action.effect, Effect::Create { .. }) {
+            let networks = self.evidence.networks.get(name).copied().unwrap_or(0);
+            self.unless(networks == 1, Promise::I4, || format!("{action}: {networks} networks were read"));
+        }
+    }
+
+    /// What may be done to a cluster is what the remote says of it.
+    pub(super) fn published_before(&mut self, mutation: &Mutation) {
+        use ClusterState::{Creating, Deleting, Drained, Draining, Pending, Updating};
+        let Mutation { cluster, step, verb, .. } = mutation;
+        let Some((_, named)) = find(&self.record, cluster) else { return };
+        let (state, served) = (named.status.state, named.status.ready_at.is_some());
+        let permitted = match (verb, step) {
+            (Verb::Create | Verb::Update, _) => matches!(state, Pending | Creating | Updating),
+            (Verb::Drain, _) => matches!(state, Draining | Drained | Deleting),
+            (Verb::Open, _) => !matches!(state, Deleting),
+            (Verb::Delete, Step::ControlPlane) => state == Deleting || !served,
+            (Verb::Delete, _) => matches!(state, Deleting | Pending | Creating | Updating),
+        };
+        let verb = verb.as_str();
+        self.unless(permitted, Promise::I9, || format!("{verb} {step} of {cluster}, which is published as {state}"));
+    }
+
+    pub(super) fn evidence_of_mutation(&mut self, mutation: &Mutation) {
+        let Mutation { cluster, step, verb, running, id, at, .. } = mutation;
+        let named = find(&self.record, cluster).map(|(_, named)| Arc::clone(named));
+        if *verb != Verb::Open {
+            self.evidence.changed_at.insert(cluster.clone(), *at);
+        }
+        match (verb, step) {
+            (Verb::Drain, _) => {
+                self.evidence.closed_at.insert(cluster.clone(), *at);
+                self.evidence.empty.remove(cluster);
+            }
+            (Verb::Open, _) => {
+                self.evidence.closed_at.remove(cluster);
+                self.evidence.empty.remove(cluster);
+            }
+            (Verb::Delete, Step::ControlPlane) if named.as_ref().is_some_and(|c| c.status.ready_at.is_some()) => {
+                self.unless(running.unwrap_or(0) == 0, Promise::I3, || {
+                    format!("{cluster} is deleted with {running:?} workloads")
+                });
+                let closed = self.evidence.closed_at.get(cluster);
+                let read = self.evidence.empty.get(cluster);
+                let proven = read.is_some_and(|(plane, began)| plane == id && closed.is_some_and(|at| began > at));
+                let retirement = named.as_ref().and_then(|cluster| cluster.status.retirement.as_ref());
+                let lost = retirement.is_some_and(|retirement| retirement.reason == RetirementReason::Lost);
+                self.unless(proven || lost, Promise::I3, || {
+                    format!("{cluster} is deleted, and {id} was not read to be empty after its drain")
+                });
+            }
+            _ => {}
+        }
+    }
+}
