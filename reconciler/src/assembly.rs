@@ -15,7 +15,7 @@ use tokio::runtime::Runtime;
 use crate::clock::{Clock, machine_time};
 use crate::daemon::{Daemon, DaemonError, Options, Parts};
 use crate::events::Events;
-use crate::hands::{Hands, News};
+use crate::hands::{CloudHands, News};
 use crate::tip::TipReader;
 
 /// What a daemon is put together from.
@@ -76,10 +76,20 @@ pub fn assemble(setup: Setup, events: Box<dyn Events>) -> Result<Assembled, Daem
     let watch = watch(&remote, move || drop(told.send(News::Repository)));
     let adapters: BTreeMap<Provider, Arc<dyn Cloud>> =
         BTreeMap::from([(Provider::Simulated, Arc::new(world.clone()) as Arc<dyn Cloud>)]);
-    let hands = Hands::new(runtime.handle().clone(), clock.clone(), sender.clone(), adapters);
+    let hands = CloudHands::new(runtime.handle().clone(), clock.clone(), sender.clone(), adapters);
     stop_on_signals(&runtime, sender.clone());
     let options = setup.options;
-    let parts = Parts { options, branch, mirror, hands, news, clock, world: Some(world.clone()), events };
+    let parts = Parts {
+        options,
+        branch,
+        upstream: Box::new(mirror),
+        hands: Box::new(hands),
+        news,
+        clock,
+        world: Some(world.clone()),
+        events,
+        salt: std::process::id(),
+    };
     Ok(Assembled { daemon: Daemon::new(parts), world, news: sender, _watch: watch, _runtime: runtime })
 }
 

@@ -1,6 +1,7 @@
 //! The one clock that daemon and clouds share. The only reader of the machine's time in this crate.
 
-use std::time::{Duration as RealDuration, SystemTime, UNIX_EPOCH};
+use std::sync::OnceLock;
+use std::time::{Duration as RealDuration, Instant, SystemTime, UNIX_EPOCH};
 
 use fleetwright_schema::units::Timestamp;
 use fleetwright_simulator::{SimClock, Speed};
@@ -12,7 +13,13 @@ pub enum Clock {
     Real,
     /// A simulated world's.
     Simulated(SimClock),
+    /// A whole simulation's, the process included: as far as the daemon can tell it is real time, and whoever lets it
+    /// sleep moves the clock.
+    Virtual(SimClock),
 }
+
+/// A reading of a clock that never runs backwards, for pauses: how long it has run.
+pub type Uptime = RealDuration;
 
 /// The machine's time.
 pub fn machine_time() -> Timestamp {
@@ -25,7 +32,25 @@ impl Clock {
     pub fn now(&self) -> Timestamp {
         match self {
             Self::Real => machine_time(),
-            Self::Simulated(clock) => clock.now(),
+            Self::Simulated(clock) | Self::Virtual(clock) => clock.now(),
+        }
+    }
+
+    /// What the machine's clock shows, also where the fleet's time is simulated: commits are dated by it, because git
+    /// orders by it.
+    pub fn machine_time(&self) -> Timestamp {
+        match self {
+            Self::Real | Self::Simulated(_) => machine_time(),
+            Self::Virtual(clock) => clock.now(),
+        }
+    }
+
+    /// How long the process has run: what the remote is asked by, whatever the fleet's time is.
+    pub fn uptime(&self) -> Uptime {
+        static BEGAN: OnceLock<Instant> = OnceLock::new();
+        match self {
+            Self::Real | Self::Simulated(_) => BEGAN.get_or_init(Instant::now).elapsed(),
+            Self::Virtual(clock) => RealDuration::from_secs(clock.now().since(Timestamp::from_unix_seconds(0)).seconds()),
         }
     }
 
@@ -44,7 +69,7 @@ impl Clock {
     /// How long a sleeper waits in real time until the clock shows `time`.
     pub fn real_duration_until(&self, time: Timestamp) -> RealDuration {
         match self {
-            Self::Real => RealDuration::from_secs(time.since(machine_time()).seconds()),
+            Self::Real | Self::Virtual(_) => RealDuration::from_secs(time.since(self.now()).seconds()),
             Self::Simulated(clock) => clock.real_duration_until(time),
         }
     }

@@ -7,7 +7,7 @@ mod time;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
-use std::time::{Duration as RealDuration, Instant};
+use std::time::Duration as RealDuration;
 
 use fleetwright_clouds::{CloudError, Progress};
 use fleetwright_core::action::Action;
@@ -20,12 +20,12 @@ use fleetwright_core::plan::{Inputs, Plan, plan};
 use fleetwright_core::publication::Notices;
 use fleetwright_core::record::Record;
 use fleetwright_core::waiting::{Ends, Waiting};
-use fleetwright_repo::{Mirror, RepoError};
+use fleetwright_repo::{RepoError, Upstream};
 use fleetwright_schema::units::{Duration, Timestamp};
 use fleetwright_simulator::World;
 
 use crate::assembly::has_real_account;
-use crate::clock::Clock;
+use crate::clock::{Clock, Uptime};
 use crate::events::{Event, Events};
 use crate::hands::{Hands, News};
 use crate::tip::{Tip, TipReader};
@@ -66,6 +66,26 @@ pub enum Ended {
     Once,
 }
 
+/// What one pass of the loop came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// There is a reason to end.
+    Ended(Ended),
+    /// Something was done: look again at once.
+    Again,
+    /// Nothing is to be done now.
+    Rest(Rest),
+}
+
+/// A rest until something may be different.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rest {
+    /// When time alone may change the plan.
+    wake: Option<Timestamp>,
+    /// Only people, or the remote, can change anything.
+    calm: bool,
+}
+
 /// Why a daemon gave up.
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {
@@ -94,26 +114,27 @@ struct Rounds {
 /// The daemon.
 pub struct Daemon {
     options: Options,
-    mirror: Mirror,
+    upstream: Box<dyn Upstream>,
     reader: TipReader,
-    hands: Hands,
+    hands: Box<dyn Hands>,
     news: Receiver<News>,
     clock: Clock,
     world: Option<World>,
     events: Box<dyn Events>,
+    salt: u32,
     memo: Memo,
     memory: Memory,
     inventory: Inventory,
     tip: Option<Tip>,
     rounds: BTreeMap<Place, Rounds>,
     attention: BTreeSet<Place>,
-    poll_at: Instant,
+    poll_at: Uptime,
     poll_failures: u32,
     published_at: Option<Timestamp>,
-    declined_until: Option<Instant>,
+    declined_until: Option<Uptime>,
     declines: u32,
     declined_why: Option<String>,
-    asked_at: Option<Instant>,
+    asked_at: Option<Uptime>,
     told: Option<Notices>,
     publications: u32,
     stopping: bool,
@@ -126,10 +147,10 @@ pub struct Parts {
     pub options: Options,
     /// The branch that it watches.
     pub branch: String,
-    /// Its clone.
-    pub mirror: Mirror,
+    /// Its clone, and the remote behind it.
+    pub upstream: Box<dyn Upstream>,
     /// Its hands.
-    pub hands: Hands,
+    pub hands: Box<dyn Hands>,
     /// What wakes it.
     pub news: Receiver<News>,
     /// Its clock.
@@ -138,29 +159,32 @@ pub struct Parts {
     pub world: Option<World>,
     /// Who is told.
     pub events: Box<dyn Events>,
+    /// What tells this process from others that began at the same moment.
+    pub salt: u32,
 }
 
 impl Daemon {
     /// A daemon that knows nothing yet.
     pub fn new(parts: Parts) -> Self {
-        let Parts { options, branch, mirror, hands, news, clock, world, events } = parts;
+        let Parts { options, branch, upstream, hands, news, clock, world, events, salt } = parts;
         let reader = TipReader::new(&branch);
         Self {
             options,
-            mirror,
+            upstream,
             reader,
             hands,
             news,
             clock,
             world,
             events,
+            salt,
             memo: Memo::default(),
             memory: Memory::default(),
             inventory: Inventory::default(),
             tip: None,
             rounds: BTreeMap::new(),
             attention: BTreeSet::new(),
-            poll_at: Instant::now(),
+            poll_at: Uptime::ZERO,
             poll_failures: 0,
             published_at: None,
             declined_until: None,
@@ -187,33 +211,40 @@ impl Daemon {
     /// Replaces how it runs; what it knows stays.
     pub fn set_options(&mut self, options: Options) {
         self.options = options;
-        self.poll_at = Instant::now();
+        self.poll_at = self.clock.uptime();
         self.stopping = false;
     }
 
     /// Runs until there is a reason to end.
     pub fn run(&mut self) -> Result<Ended, DaemonError> {
         loop {
-            self.hear_what_came();
-            if self.stopping {
-                return Ok(Ended::Stopped);
-            }
-            self.look_at_remote()?;
-            self.read_places();
-            if self.clock.jumps() || self.options.once {
-                self.await_hands();
-            }
-            if let Some(ended) = self.turn()? {
-                return Ok(ended);
+            match self.pass()? {
+                Pass::Ended(ended) => return Ok(ended),
+                Pass::Again => {}
+                Pass::Rest(rest) => self.sleep(rest),
             }
         }
     }
 
+    /// Once through the loop: hear, read the tip, read the clouds, plan, publish or hand out. Waits for nobody, except
+    /// where simulated time stands still while there is work.
+    pub fn pass(&mut self) -> Result<Pass, DaemonError> {
+        self.hear_what_came();
+        if self.stopping {
+            return Ok(Pass::Ended(Ended::Stopped));
+        }
+        self.look_at_remote()?;
+        self.read_places();
+        if self.clock.jumps() || self.options.once {
+            self.await_hands();
+        }
+        self.turn()
+    }
+
     /// One plan and what follows from it.
-    fn turn(&mut self) -> Result<Option<Ended>, DaemonError> {
+    fn turn(&mut self) -> Result<Pass, DaemonError> {
         let Some(tip) = self.tip.take() else {
-            self.sleep(None, true);
-            return Ok(None);
+            return Ok(Pass::Rest(Rest { wake: None, calm: true }));
         };
         let real = tip.desired.config.as_ref().is_some_and(|config| has_real_account(config));
         if real && matches!(self.clock, Clock::Simulated(_)) {
@@ -228,18 +259,18 @@ impl Daemon {
         self.events.event(Event::Planned { plan: checked.plan(), record: &tip.record, now: self.clock.now() });
         if self.options.dry_run {
             self.tip = Some(tip);
-            return Ok(Some(Ended::Once));
+            return Ok(Pass::Ended(Ended::Once));
         }
         if self.options.until.is_some_and(|until| until(&tip.record)) {
             self.tip = Some(tip);
-            return Ok(Some(Ended::Once));
+            return Ok(Pass::Ended(Ended::Once));
         }
         let wanting = self.wants_publishing(&tip, checked.plan());
         let batch_ends = self.batch_ends(&tip, checked.plan());
         let batch_open = batch_ends.is_none_or(|end| end <= self.clock.now());
         if wanting && batch_open && self.may_publish() {
             self.publish(tip, checked)?;
-            return Ok(None);
+            return Ok(Pass::Again);
         }
         let plan = checked.into_plan();
         let acted = !plan.actions.is_empty() && self.is_current(&tip) && self.hand_out(&plan);
@@ -259,10 +290,11 @@ impl Daemon {
         // Simulated time stands still while people, or a remote that says no, are waited for.
         let calm = declined || (!wanting && !acted && (plan.is_settled() || plan.is_stuck()));
         self.tip = Some(tip);
-        if ended.is_none() && !acted {
-            self.sleep(wake, calm);
-        }
-        Ok(ended)
+        Ok(match ended {
+            Some(ended) => Pass::Ended(ended),
+            None if acted => Pass::Again,
+            None => Pass::Rest(Rest { wake, calm }),
+        })
     }
 
     fn plan(&self, tip: &Tip) -> CheckedPlan {
@@ -317,7 +349,7 @@ impl Daemon {
 
     fn hear(&mut self, news: News) {
         match news {
-            News::Repository => self.poll_at = Instant::now(),
+            News::Repository => self.poll_at = self.clock.uptime(),
             News::Stop => self.stopping = true,
             News::Read { place, began, result } => self.note_reading(place, began, result),
             News::Done { action, result } => self.note_outcome(&action, result),

@@ -44,8 +44,20 @@ pub enum News {
 /// As many calls as one place gets at a time: every cloud throttles by account and region.
 const CALLS_AT_ONCE_MAX: usize = 8;
 
-/// The clouds by account, and the runtime on which calls are made.
-pub struct Hands {
+/// What the brain hands its work to. Neither call waits; what comes of it is news.
+pub trait Hands {
+    /// Learns which provider runs which account.
+    fn learn(&mut self, config: &FleetSpec);
+
+    /// Begins to read a place.
+    fn read(&mut self, place: &Place);
+
+    /// Hands out an action.
+    fn perform(&mut self, action: Action);
+}
+
+/// The clouds by account, and the runtime on which calls are made side by side.
+pub struct CloudHands {
     runtime: Handle,
     clock: Clock,
     news: Sender<News>,
@@ -54,7 +66,7 @@ pub struct Hands {
     gates: BTreeMap<Place, Arc<Semaphore>>,
 }
 
-impl Hands {
+impl CloudHands {
     /// Hands that report to `news`.
     pub fn new(
         runtime: Handle,
@@ -63,15 +75,6 @@ impl Hands {
         adapters: BTreeMap<Provider, Arc<dyn Cloud>>,
     ) -> Self {
         Self { runtime, clock, news, adapters, accounts: BTreeMap::new(), gates: BTreeMap::new() }
-    }
-
-    /// Learns which provider runs which account.
-    pub fn learn(&mut self, config: &FleetSpec) {
-        for environment in &config.environments {
-            for (cloud, account) in &environment.accounts {
-                self.accounts.insert((*cloud, account.id.as_str().into()), account.provider);
-            }
-        }
     }
 
     fn adapter(&self, place: &Place) -> Result<Arc<dyn Cloud>, CloudError> {
@@ -88,9 +91,18 @@ impl Hands {
         let gate = self.gates.entry(place.clone()).or_insert_with(|| Arc::new(Semaphore::new(CALLS_AT_ONCE_MAX)));
         Arc::clone(gate)
     }
+}
 
-    /// Begins to read a place.
-    pub fn read(&mut self, place: &Place) {
+impl Hands for CloudHands {
+    fn learn(&mut self, config: &FleetSpec) {
+        for environment in &config.environments {
+            for (cloud, account) in &environment.accounts {
+                self.accounts.insert((*cloud, account.id.as_str().into()), account.provider);
+            }
+        }
+    }
+
+    fn read(&mut self, place: &Place) {
         let (adapter, gate, clock, news) =
             (self.adapter(place), self.gate(place), self.clock.clone(), self.news.clone());
         let place = place.clone();
@@ -107,8 +119,7 @@ impl Hands {
         });
     }
 
-    /// Hands out an action.
-    pub fn perform(&mut self, action: Action) {
+    fn perform(&mut self, action: Action) {
         let (adapter, gate, news) = (self.adapter(&action.place), self.gate(&action.place), self.news.clone());
         self.runtime.spawn(async move {
             let _permit = gate.acquire().await;

@@ -4,7 +4,7 @@
 use fleetwright_core::publication::{self, Changes, Notices};
 use fleetwright_core::record::Record;
 use fleetwright_core::snapshot::CommitId;
-use fleetwright_repo::{Mirror, NewCommit, PushError, RefUpdate, RepoError};
+use fleetwright_repo::{NewCommit, Objects, PushError, RefUpdate, RepoError, Upstream};
 use fleetwright_schema::units::Timestamp;
 
 use crate::tip::{OBSERVED_REF, RECORD_REF, Tip};
@@ -75,15 +75,19 @@ pub struct Published {
 }
 
 /// Publishes a record onto a tip.
-pub fn publish(mirror: &Mirror, tip: &Tip, publication: &Publication<'_>) -> Result<Published, PublishError> {
-    let changes = changes(mirror, tip, publication)?;
+pub fn publish(
+    upstream: &dyn Upstream,
+    tip: &Tip,
+    publication: &Publication<'_>,
+) -> Result<Published, PublishError> {
+    let changes = changes(upstream.objects(), tip, publication)?;
     let summary = summary(&tip.record, publication.record, tip);
     let separate = tip.commit != tip.status_commit;
     if tip.commit.is_none() || (tip.status_commit.is_none() && !separate) {
         return Err(PublishError::NoBranch);
     }
     let message = message(&summary, tip);
-    let commit = mirror.write_commit(&NewCommit {
+    let commit = upstream.objects().write_commit(&NewCommit {
         parent: tip.status_commit.clone(),
         changes: &changes,
         message: &message,
@@ -101,7 +105,7 @@ pub fn publish(mirror: &Mirror, tip: &Tip, publication: &Publication<'_>) -> Res
     if let Some(source) = observed.filter(|source| tip.refs.get(OBSERVED_REF) != Some(*source)) {
         updates.push(ref_update(tip, OBSERVED_REF, source));
     }
-    mirror.push(&updates)?;
+    upstream.push(&updates)?;
     let moved = updates.into_iter().filter_map(|update| Some((update.name, update.new?))).collect();
     Ok(Published { commit, summary, moved })
 }
@@ -110,7 +114,7 @@ fn ref_update(tip: &Tip, name: &str, new: &CommitId) -> RefUpdate {
     RefUpdate { name: name.to_owned(), expected: tip.refs.get(name).cloned(), new: Some(new.clone()) }
 }
 
-fn changes(mirror: &Mirror, tip: &Tip, publication: &Publication<'_>) -> Result<Changes, PublishError> {
+fn changes(objects: &Objects, tip: &Tip, publication: &Publication<'_>) -> Result<Changes, PublishError> {
     // A branch that has no status yet gets all of it.
     if tip.edited.is_empty() && tip.status_commit.is_some() {
         return Ok(publication::changes(&tip.record, publication.record, publication.notices)?);
@@ -119,7 +123,7 @@ fn changes(mirror: &Mirror, tip: &Tip, publication: &Publication<'_>) -> Result<
     let mut changes = publication::all_files(publication.record, publication.notices)?;
     if let Some(commit) = &tip.status_commit {
         let keep = |path: &str| path.starts_with("status/");
-        let present = mirror.snapshot(commit, &keep, None)?.snapshot;
+        let present = objects.snapshot(commit, &keep, None)?.snapshot;
         let paths = present.files.keys().map(|path| path.to_string());
         for path in paths.chain(tip.edited.iter().cloned()) {
             changes.entry(path).or_insert(None);

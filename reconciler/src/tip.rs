@@ -10,7 +10,7 @@ use fleetwright_core::memory::Acknowledgements;
 use fleetwright_core::publication::{INDEX_PATH, Notices};
 use fleetwright_core::record::{Record, RecordCache};
 use fleetwright_core::snapshot::{CommitId, Snapshot};
-use fleetwright_repo::{Mirror, RemoteRefs, RepoError};
+use fleetwright_repo::{Objects, RemoteRefs, RepoError};
 use fleetwright_schema::documents::FleetSpec;
 use fleetwright_schema::names::{ClusterName, Name};
 use fleetwright_schema::status::{ClusterIndex, ClusterState};
@@ -72,13 +72,13 @@ struct Ancestry {
 }
 
 impl Ancestry {
-    fn descends(&mut self, mirror: &Mirror, tip: &CommitId, observed: &CommitId) -> Result<bool, RepoError> {
+    fn descends(&mut self, objects: &Objects, tip: &CommitId, observed: &CommitId) -> Result<bool, RepoError> {
         let short = match &self.proven {
             // A rewritten branch may still descend from what was observed, but not from the tip before it.
-            Some((known, before)) if known == observed => mirror.contains(before)? && mirror.descends(tip, before)?,
+            Some((known, before)) if known == observed => objects.contains(before)? && objects.descends(tip, before)?,
             _ => false,
         };
-        let descends = short || mirror.descends(tip, observed)?;
+        let descends = short || objects.descends(tip, observed)?;
         if descends {
             self.proven = Some((observed.clone(), tip.clone()));
         }
@@ -108,10 +108,10 @@ impl TipReader {
     }
 
     /// Reads everything anew that changed. An error means that nothing is known, and nothing is acted on.
-    pub fn read(&mut self, mirror: &Mirror, refs: RemoteRefs) -> Result<Tip, RepoError> {
+    pub fn read(&mut self, objects: &Objects, refs: RemoteRefs) -> Result<Tip, RepoError> {
         let commit = refs.branch(&self.branch).cloned();
         let observed = refs.get(OBSERVED_REF).cloned();
-        let reading = commit.as_ref().map(|commit| self.read_wish(mirror, commit)).transpose()?;
+        let reading = commit.as_ref().map(|commit| self.read_wish(objects, commit)).transpose()?;
         if let Some(config) = reading.as_ref().and_then(|reading| reading.config.clone()) {
             self.last_config = Some(config);
         }
@@ -119,10 +119,10 @@ impl TipReader {
         let status_commit = refs.branch(status_branch.as_deref().unwrap_or(&self.branch)).cloned();
         let record_commit = match refs.get(RECORD_REF) {
             Some(record) => Some(record.clone()),
-            None => last_commit(mirror, status_commit.as_ref(), |author| author == EMAIL)?,
+            None => last_commit(objects, status_commit.as_ref(), |author| author == EMAIL)?,
         };
-        let record = self.read_record(mirror, record_commit.as_ref())?;
-        let hold = self.hold(mirror, commit.as_ref(), observed.as_ref())?;
+        let record = self.read_record(objects, record_commit.as_ref())?;
+        let hold = self.hold(objects, commit.as_ref(), observed.as_ref())?;
         let sound = hold.is_none() && reading.as_ref().is_some_and(|reading| reading.is_sound());
         let desired = match &reading {
             Some(reading) => desired(reading, &record, hold, self.last_config.clone()),
@@ -130,9 +130,9 @@ impl TipReader {
         };
         let notices = notices(desired.hold.clone(), reading.as_deref());
         let rewritten = matches!(desired.hold, Some(Hold::HistoryRewritten { .. }));
-        let source = source(mirror, commit.as_ref(), observed.as_ref().filter(|_| !rewritten))?;
-        let edited = edited(mirror, record_commit.as_ref(), status_commit.as_ref())?;
-        let acknowledgements = self.read_acks(mirror, &refs)?;
+        let source = source(objects, commit.as_ref(), observed.as_ref().filter(|_| !rewritten))?;
+        let edited = edited(objects, record_commit.as_ref(), status_commit.as_ref())?;
+        let acknowledgements = self.read_acks(objects, &refs)?;
         let files_parsed = self.fleet_cache.files_parsed;
         Ok(Tip {
             refs,
@@ -149,14 +149,14 @@ impl TipReader {
         })
     }
 
-    fn read_wish(&mut self, mirror: &Mirror, commit: &CommitId) -> Result<Arc<FleetReading>, RepoError> {
+    fn read_wish(&mut self, objects: &Objects, commit: &CommitId) -> Result<Arc<FleetReading>, RepoError> {
         if let Some((known, reading)) = &self.reading
             && known == commit
         {
             return Ok(Arc::clone(reading));
         }
         let keep = |path: &str| path != "status/" && !path.starts_with("status/");
-        let snapshot = mirror.snapshot(commit, &keep, self.wish_snapshot.as_ref())?.snapshot;
+        let snapshot = objects.snapshot(commit, &keep, self.wish_snapshot.as_ref())?.snapshot;
         // The bot's own commits change nothing outside of status/, so they are no news.
         let same = self
             .wish_snapshot
@@ -171,10 +171,10 @@ impl TipReader {
         Ok(reading)
     }
 
-    fn read_record(&mut self, mirror: &Mirror, commit: Option<&CommitId>) -> Result<Record, RepoError> {
+    fn read_record(&mut self, objects: &Objects, commit: Option<&CommitId>) -> Result<Record, RepoError> {
         let Some(commit) = commit else { return Ok(Record::default()) };
         let keep = |path: &str| path == "status/" || path.starts_with("status/clustersets/");
-        let snapshot = mirror.snapshot(commit, &keep, self.status_snapshot.as_ref())?.snapshot;
+        let snapshot = objects.snapshot(commit, &keep, self.status_snapshot.as_ref())?.snapshot;
         let record = Record::parse(&snapshot, &mut self.record_cache);
         self.status_snapshot = Some(snapshot);
         Ok(record)
@@ -182,21 +182,21 @@ impl TipReader {
 
     fn hold(
         &mut self,
-        mirror: &Mirror,
+        objects: &Objects,
         commit: Option<&CommitId>,
         observed: Option<&CommitId>,
     ) -> Result<Option<Hold>, RepoError> {
         let Some(tip) = commit else { return Ok(Some(Hold::BranchGone)) };
         let Some(observed) = observed else { return Ok(None) };
-        if self.ancestry.descends(mirror, tip, observed)? {
+        if self.ancestry.descends(objects, tip, observed)? {
             return Ok(None);
         }
         // The last commit of people, because the bot's own commit would change what it writes with each commit.
-        let tip = last_commit(mirror, Some(tip), |author| author != EMAIL)?.unwrap_or_else(|| tip.clone());
+        let tip = last_commit(objects, Some(tip), |author| author != EMAIL)?.unwrap_or_else(|| tip.clone());
         Ok(Some(Hold::HistoryRewritten { observed: observed.clone(), tip }))
     }
 
-    fn read_acks(&mut self, mirror: &Mirror, refs: &RemoteRefs) -> Result<Acknowledgements, RepoError> {
+    fn read_acks(&mut self, objects: &Objects, refs: &RemoteRefs) -> Result<Acknowledgements, RepoError> {
         let mut acks = Acknowledgements::default();
         let mut kept = BTreeMap::new();
         for (name, commit) in refs.iter() {
@@ -205,7 +205,7 @@ impl TipReader {
             };
             let read = match self.acks.remove(commit).or_else(|| kept.get(commit).cloned()) {
                 Some(read) => read,
-                None => draining_at(mirror, commit)?,
+                None => draining_at(objects, commit)?,
             };
             kept.insert(commit.clone(), read.clone());
             acks.0.insert(consumer, read);
@@ -218,14 +218,14 @@ impl TipReader {
 /// The last commit of people: the tip, unless everything since `observed` is below `status/`. Without an observed
 /// commit that the tip descends from, the last that the bot did not make.
 fn source(
-    mirror: &Mirror,
+    objects: &Objects,
     commit: Option<&CommitId>,
     observed: Option<&CommitId>,
 ) -> Result<Option<CommitId>, RepoError> {
     let (Some(tip), Some(observed)) = (commit, observed) else {
-        return last_commit(mirror, commit, |author| author != EMAIL);
+        return last_commit(objects, commit, |author| author != EMAIL);
     };
-    let changed = if tip == observed { Vec::new() } else { mirror.changed_paths(Some(observed), tip)? };
+    let changed = if tip == observed { Vec::new() } else { objects.changed_paths(Some(observed), tip)? };
     let ours = changed.iter().all(|path| path.starts_with("status/"));
     Ok(Some(if ours { observed.clone() } else { tip.clone() }))
 }
@@ -236,14 +236,14 @@ const SEARCHED_MAX: usize = 10_000;
 /// The last commit whose author's address is as wanted. Without its ref the record is the bot's last commit on the
 /// branch: people's edits since are not believed.
 fn last_commit(
-    mirror: &Mirror,
+    objects: &Objects,
     tip: Option<&CommitId>,
     wanted: impl Fn(&str) -> bool,
 ) -> Result<Option<CommitId>, RepoError> {
     let mut next = tip.cloned();
     for _ in 0..SEARCHED_MAX {
         let Some(commit) = next else { return Ok(None) };
-        let info = mirror.commit_info(&commit)?;
+        let info = objects.commit_info(&commit)?;
         if wanted(&info.author_email) {
             return Ok(Some(commit));
         }
@@ -254,20 +254,20 @@ fn last_commit(
 
 /// Which clusters the index of a commit shows as draining, and since when. An index that can't be read acknowledges
 /// nothing.
-fn draining_at(mirror: &Mirror, commit: &CommitId) -> Result<BTreeMap<ClusterName, Timestamp>, RepoError> {
+fn draining_at(objects: &Objects, commit: &CommitId) -> Result<BTreeMap<ClusterName, Timestamp>, RepoError> {
     let keep = |path: &str| path == "status/" || path == INDEX_PATH;
     // Anything may be pushed there; what is no commit of this repository acknowledges nothing.
-    let Ok(reading) = mirror.snapshot(commit, &keep, None) else { return Ok(BTreeMap::new()) };
+    let Ok(reading) = objects.snapshot(commit, &keep, None) else { return Ok(BTreeMap::new()) };
     let Some(file) = reading.snapshot.files.get(INDEX_PATH) else { return Ok(BTreeMap::new()) };
     let Ok(index) = serde_json::from_slice::<ClusterIndex>(&file.content) else { return Ok(BTreeMap::new()) };
     let draining = index.clusters.into_iter().filter(|entry| entry.state == ClusterState::Draining);
     Ok(draining.map(|entry| (entry.name, entry.since)).collect())
 }
 
-fn edited(mirror: &Mirror, record: Option<&CommitId>, status: Option<&CommitId>) -> Result<Vec<String>, RepoError> {
+fn edited(objects: &Objects, record: Option<&CommitId>, status: Option<&CommitId>) -> Result<Vec<String>, RepoError> {
     match (record, status) {
-        (Some(record), Some(status)) if record != status && mirror.contains(record)? => {
-            let changed = mirror.changed_paths(Some(record), status)?;
+        (Some(record), Some(status)) if record != status && objects.contains(record)? => {
+            let changed = objects.changed_paths(Some(record), status)?;
             Ok(changed.into_iter().filter(|path| path.starts_with("status/")).collect())
         }
         _ => Ok(Vec::new()),

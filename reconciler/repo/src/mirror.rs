@@ -53,6 +53,12 @@ pub struct RemoteRefs {
     refs: BTreeMap<String, CommitId>,
 }
 
+impl FromIterator<(String, CommitId)> for RemoteRefs {
+    fn from_iter<I: IntoIterator<Item = (String, CommitId)>>(refs: I) -> Self {
+        Self { refs: refs.into_iter().collect() }
+    }
+}
+
 impl RemoteRefs {
     /// The tip of a branch, by short name.
     pub fn branch(&self, name: &str) -> Option<&CommitId> {

@@ -1,4 +1,4 @@
-//! What stands in an object database: commits, their order, their differences. Reads only.
+//! What stands in an object database: commits, their order, their differences. What is written is `writing.rs`'s.
 //!
 //! Owns the one door to libgit2 that [`Mirror`](crate::Mirror) and [`LocalRepo`](crate::LocalRepo) share; may not touch a
 //! ref, a working tree or a remote.
@@ -47,6 +47,13 @@ pub(crate) fn damaged(error: git2::Error) -> RepoError {
 }
 
 impl Objects {
+    /// An empty database in memory, for simulations: the same code reads and writes it, and nothing touches a disk.
+    pub fn in_memory() -> Result<Self, RepoError> {
+        let odb = git2::Odb::new()?;
+        odb.add_new_mempack_backend(1)?;
+        Ok(Self { repo: Repository::from_odb(odb)? })
+    }
+
     /// The commit that a revision means: `main`, `HEAD~2`, a tag, the start of an id.
     pub fn resolve(&self, revision: &str) -> Result<CommitId, RepoError> {
         let object = self.repo.revparse_single(revision)?;

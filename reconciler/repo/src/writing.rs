@@ -1,6 +1,6 @@
 //! From changed files to a commit object. No ref moves here; that is the push's.
 //!
-//! Owns blobs, the touched trees and the commit, written to the mirror's object database. Untouched entries, odd ones
+//! Owns blobs, the touched trees and the commit, written to an object database. Untouched entries, odd ones
 //! included, are carried over as they stand.
 
 use std::collections::BTreeMap;
@@ -9,9 +9,8 @@ use fleetwright_core::snapshot::CommitId;
 use git2::{ObjectType, Oid, Repository, Signature, Time, Tree, TreeBuilder};
 
 use crate::error::RepoError;
-use crate::mirror::Mirror;
 use crate::names::check_path;
-use crate::objects::{commit_id, damaged, oid};
+use crate::objects::{Objects, commit_id, damaged, oid};
 
 const FILE: i32 = 0o100_644;
 const DIRECTORY: i32 = 0o040_000;
@@ -33,12 +32,12 @@ pub struct NewCommit<'a> {
     pub time_unix_seconds: i64,
 }
 
-impl Mirror {
+impl Objects {
     /// Writes blobs, touched trees and the commit. `None` if the tree would be the parent's: no change, no commit.
     ///
     /// A file never replaces a directory that still holds something; a directory does replace a file or link.
     pub fn write_commit(&self, new: &NewCommit<'_>) -> Result<Option<CommitId>, RepoError> {
-        let repo = &self.objects.repo;
+        let repo = &self.repo;
         let changes = Node::from_changes(new.changes)?;
         let parent = new.parent.as_ref().map(|id| Ok::<_, RepoError>(repo.find_commit(oid(id)?)?)).transpose()?;
         let base = parent.as_ref().map(git2::Commit::tree).transpose().map_err(damaged)?;

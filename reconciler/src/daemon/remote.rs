@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration as RealDuration, Instant};
+use std::time::Duration as RealDuration;
 
 use fleetwright_core::check::CheckedPlan;
 use fleetwright_core::plan::Plan;
@@ -13,7 +13,7 @@ use fleetwright_schema::status::ClusterSetStatus;
 use fleetwright_schema::units::{Duration, Timestamp};
 
 use super::{AFTER_ACTION, Daemon, DaemonError};
-use crate::clock::{Clock, machine_time};
+use crate::clock::Clock;
 use crate::events::Event;
 use crate::publisher::{Publication, PublishError, publish};
 use crate::tip::Tip;
@@ -38,7 +38,7 @@ impl Daemon {
     }
 
     pub(super) fn may_publish(&self) -> bool {
-        self.declined_until.is_none_or(|until| until <= Instant::now())
+        self.declined_until.is_none_or(|until| until <= self.clock.uptime())
     }
 
     /// When the next commit may be made. What consumers act on goes out soon; how steps get on is collected for longer.
@@ -59,10 +59,9 @@ impl Daemon {
             record: &checked.plan().record,
             notices: &tip.notices,
             observes: tip.sound,
-            // A commit is dated by the machine, also where the fleet's time is simulated: git orders by it.
-            committed_at: machine_time(),
+            committed_at: self.clock.machine_time(),
         };
-        match publish(&self.mirror, &tip, &publication) {
+        match publish(&*self.upstream, &tip, &publication) {
             Ok(published) => {
                 self.events.event(Event::Published { published: &published, now });
                 self.note_time();
@@ -72,7 +71,7 @@ impl Daemon {
                 self.poll_failures = 0;
                 self.declines = 0;
                 self.declined_why = None;
-                self.asked_at = Some(Instant::now());
+                self.asked_at = Some(self.clock.uptime());
                 let refs = refs_after(&tip, &published.moved);
                 self.tip = Some(tip);
                 self.take_up(refs)?;
@@ -89,7 +88,7 @@ impl Daemon {
     pub(super) fn not_published(&mut self, error: PublishError) {
         self.events.event(Event::NotPublished(&error));
         // Fetch and plan again; where nobody was merely faster, not at once.
-        self.poll_at = Instant::now();
+        self.poll_at = self.clock.uptime();
         if matches!(error, PublishError::Declined(_)) {
             self.declines += 1;
             self.declined_why = Some(error.to_string());
@@ -97,17 +96,17 @@ impl Daemon {
         if !matches!(error, PublishError::Superseded(_)) {
             self.poll_failures += 1;
             let pause = remote_backoff(self.poll_failures);
-            self.declined_until = Some(Instant::now() + pause);
-            self.poll_at = Instant::now() + pause;
+            self.declined_until = Some(self.clock.uptime() + pause);
+            self.poll_at = self.clock.uptime() + pause;
         }
     }
 
     pub(super) fn maintain(&mut self) {
         self.publications += 1;
         if self.publications.is_multiple_of(MAINTENANCE_EVERY) {
-            let maintenance = self.mirror.maintenance();
+            let maintenance = self.upstream.maintenance();
             std::thread::spawn(move || {
-                if let Err(error) = maintenance.run() {
+                if let Err(error) = maintenance() {
                     tracing::warn!(%error, "maintenance of the mirror failed; it is tried again later");
                 }
             });
@@ -116,14 +115,14 @@ impl Daemon {
 
     /// Asks the remote for its tips when it is time, and fetches what is new.
     pub(super) fn look_at_remote(&mut self) -> Result<(), DaemonError> {
-        if Instant::now() < self.poll_at {
+        if self.clock.uptime() < self.poll_at {
             return Ok(());
         }
-        self.poll_at = Instant::now() + jittered(self.options.poll_interval, self.publications);
+        self.poll_at = self.clock.uptime() + jittered(self.options.poll_interval, self.salt, self.publications);
         match self.news_of_remote() {
             Ok(true) => {
-                let refs = self.mirror.fetch();
-                self.asked_at = Some(Instant::now());
+                let refs = self.upstream.fetch();
+                self.asked_at = Some(self.clock.uptime());
                 refs.and_then(|refs| self.read_tip(refs)).or_else(|error| self.remote_failed(error))
             }
             Ok(false) => Ok(()),
@@ -140,9 +139,9 @@ impl Daemon {
     }
 
     pub(super) fn has_moved(&mut self, tip: &Tip) -> Result<bool, RepoError> {
-        let there = self.mirror.ls_remote()?;
+        let there = self.upstream.ls_remote()?;
         self.poll_failures = 0;
-        self.asked_at = Some(Instant::now());
+        self.asked_at = Some(self.clock.uptime());
         let known: BTreeMap<String, _> = tip.refs.iter().map(|(name, id)| (name.to_owned(), id.clone())).collect();
         Ok(known != there)
     }
@@ -150,19 +149,19 @@ impl Daemon {
     /// Whether the tip is still the remote's: another daemon may have gone on meanwhile, and what its record says now may
     /// forbid what ours permits. Asked before actions, unless it was just asked.
     pub(super) fn is_current(&mut self, tip: &Tip) -> bool {
-        if self.asked_at.is_some_and(|asked| asked.elapsed() < ASKED_RECENTLY) {
+        if self.asked_at.is_some_and(|asked| self.clock.uptime().saturating_sub(asked) < ASKED_RECENTLY) {
             return true;
         }
         match self.has_moved(tip) {
             Ok(moved) => {
                 if moved {
-                    self.poll_at = Instant::now();
+                    self.poll_at = self.clock.uptime();
                 }
                 !moved
             }
             Err(error) => {
                 self.poll_failures += 1;
-                self.poll_at = Instant::now() + remote_backoff(self.poll_failures);
+                self.poll_at = self.clock.uptime() + remote_backoff(self.poll_failures);
                 self.events.event(Event::Trouble(&error.to_string()));
                 false
             }
@@ -171,7 +170,7 @@ impl Daemon {
 
     pub(super) fn remote_failed(&mut self, error: RepoError) -> Result<(), DaemonError> {
         self.poll_failures += 1;
-        self.poll_at = Instant::now() + remote_backoff(self.poll_failures);
+        self.poll_at = self.clock.uptime() + remote_backoff(self.poll_failures);
         // A daemon that has read the repository once waits for it to come back; at the start, a person is watching.
         let ends = self.options.once || self.options.until_settled || self.options.dry_run;
         if self.tip.is_none() && ends {
@@ -186,7 +185,7 @@ impl Daemon {
     }
 
     pub(super) fn read_tip(&mut self, refs: fleetwright_repo::RemoteRefs) -> Result<(), RepoError> {
-        let tip = self.reader.read(&self.mirror, refs)?;
+        let tip = self.reader.read(self.upstream.objects(), refs)?;
         if let Clock::Simulated(clock) = &self.clock {
             clock.at_least(tip.record.newest_time());
         }
@@ -232,7 +231,7 @@ fn remote_backoff(failures: u32) -> RealDuration {
 }
 
 /// Up to a tenth more, so that daemons that began together do not ask together.
-fn jittered(interval: RealDuration, salt: u32) -> RealDuration {
-    let share = (std::process::id().wrapping_mul(31).wrapping_add(salt.wrapping_mul(17))) % 100;
+fn jittered(interval: RealDuration, process: u32, turn: u32) -> RealDuration {
+    let share = (process.wrapping_mul(31).wrapping_add(turn.wrapping_mul(17))) % 100;
     interval + interval.mul_f64(f64::from(share) / 1000.0)
 }

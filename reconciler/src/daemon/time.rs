@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::sync::mpsc::RecvTimeoutError;
-use std::time::{Duration as RealDuration, Instant};
+use std::time::Duration as RealDuration;
 
 use fleetwright_core::inventory::Place;
 use fleetwright_core::record::place_of;
 use fleetwright_schema::units::{Duration, Timestamp};
 use fleetwright_simulator::World;
 
-use super::{Daemon, Rounds, earliest};
+use super::{Daemon, Rest, Rounds, earliest};
 use crate::events::Event;
 
 /// How often a place is read in which something is under way.
@@ -65,29 +65,37 @@ impl Daemon {
     }
 
     /// Sleeps until something may be different: news, a time of the plan, a place to be read, the remote to be asked.
-    pub(super) fn sleep(&mut self, wake: Option<Timestamp>, calm: bool) {
-        let now = self.clock.now();
+    pub(super) fn sleep(&mut self, rest: Rest) {
+        if self.clock.jumps() && !rest.calm && self.memory.in_flight.is_empty() {
+            return self.jump(self.next_time(rest), self.clock.now());
+        }
+        match self.news.recv_timeout(self.pause(rest)) {
+            Ok(news) => self.hear(news),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => self.stopping = true,
+        }
+    }
+
+    /// The next time at which a place is read or the plan may change by itself.
+    fn next_time(&self, rest: Rest) -> Option<Timestamp> {
         let readings = self
             .rounds
             .iter()
             .filter(|(_, rounds)| !rounds.reading)
             .filter_map(|(place, rounds)| next_reading(rounds, self.attention.contains(place), self.clock.jumps()));
-        let next = readings.chain(wake).min();
-        if self.clock.jumps() && !calm && self.memory.in_flight.is_empty() {
-            return self.jump(next, now);
-        }
-        let until_poll = self.poll_at.saturating_duration_since(Instant::now());
+        readings.chain(rest.wake).min()
+    }
+
+    /// How long a rest is if no news ends it.
+    pub fn pause(&self, rest: Rest) -> RealDuration {
+        let next = self.next_time(rest);
+        let until_poll = self.poll_at.saturating_sub(self.clock.uptime());
         let until_next = match (self.clock.jumps(), next) {
             (false, Some(next)) => self.clock.real_duration_until(next),
             // Time stands still: there is nothing to wait for but people.
             (true, _) | (false, None) => until_poll,
         };
-        let pause = until_poll.min(until_next).max(RealDuration::from_millis(1));
-        match self.news.recv_timeout(pause) {
-            Ok(news) => self.hear(news),
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => self.stopping = true,
-        }
+        until_poll.min(until_next).max(RealDuration::from_millis(1))
     }
 
     /// Lets simulated time jump to the next time at which anything is different, in the world or in the plan.
@@ -95,7 +103,7 @@ impl Daemon {
         let event = self.world.as_ref().and_then(|world| world.next_event().ok().flatten());
         let Some(next) = earliest(event, next) else {
             // Nothing will ever happen by itself: wait for people as in real time.
-            return self.sleep(None, true);
+            return self.sleep(Rest { wake: None, calm: true });
         };
         let next = next.max(now.plus(Duration::from_seconds(1)));
         let changing = self.world.as_ref().and_then(|world| world.places_changing(next).ok().flatten());
