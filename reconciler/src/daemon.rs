@@ -43,6 +43,8 @@ pub struct Options {
     pub branch: Option<String>,
     /// How often the remote is asked for its tips.
     pub poll_interval: RealDuration,
+    /// How often a place is read in which something is under way.
+    pub attention_interval: Duration,
     /// One pass, then the end.
     pub once: bool,
     /// The end once nothing is left to do, or only people can go on.
@@ -52,6 +54,9 @@ pub struct Options {
     /// The end once a published record is as wanted.
     pub until: Option<fn(&Record) -> bool>,
 }
+
+/// How often a place is read in which something is under way, unless somebody says otherwise.
+pub const ATTENTION_INTERVAL: Duration = Duration::from_seconds(15);
 
 /// Why a daemon ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -66,7 +66,7 @@ pub enum Event<'a> {
 }
 
 /// Who is told.
-pub trait Events: Send {
+pub trait Events {
     /// Takes an event; must not block.
     fn event(&mut self, event: Event<'_>);
 }

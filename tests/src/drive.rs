@@ -9,14 +9,16 @@ use fleetwright_core::change::ChangeTable;
 use fleetwright_core::check::check;
 use fleetwright_core::desired::{Desired, Wish};
 use fleetwright_core::fingerprint::Memo;
-use fleetwright_core::inventory::{ErrorClass, Inventory, Listing, Place, Reading, Resource, Step, UnknownReason};
+use fleetwright_core::inventory::{ErrorClass, Inventory, Listing, Place, Reading, Resource, UnknownReason};
 use fleetwright_core::memory::{Acknowledgements, Memory};
 use fleetwright_core::plan::{Inputs, Plan, plan};
 use fleetwright_core::record::{Record, place_of};
 use fleetwright_core::waiting::Waiting;
 use fleetwright_schema::documents::RemovalApprovalSpec;
 use fleetwright_schema::units::{Duration, Timestamp};
-use fleetwright_simulator::{Fault, Odds, Scope, SimClock, Speed, Target, World};
+use fleetwright_simulator::{SimClock, Speed, World};
+
+use crate::mishaps::mishap;
 
 use crate::promises::{Effect, Judge, Soundness, approval};
 use crate::wishes::{Dice, People};
@@ -190,7 +192,8 @@ impl Drive {
             self.take_up();
         }
         if self.dice.percent(3) {
-            let fault = self.fault();
+            let now = self.now();
+            let fault = mishap(&mut self.dice, &self.people, &self.record, now);
             self.say(format!("fault: {fault:?}"));
             self.world.inject(fault).unwrap();
         }
@@ -208,43 +211,6 @@ impl Drive {
             let pause = Duration::from_seconds(self.dice.pick(&[1, 30, 600, 3600, 7200]));
             self.clock.advance_to(now.plus(pause));
             self.say("time passes");
-        }
-    }
-
-    fn fault(&mut self) -> Fault {
-        let now = self.now();
-        let id = self.dice.pick(&self.people.all.clone());
-        let scope = if self.dice.percent(50) { Scope::place(&self.people.place(&id)) } else { Scope::default() };
-        let until = now.plus(Duration::from_seconds(self.dice.pick(&[60, 600, 3600])));
-        let clusters: Vec<_> = self.record.clusters().map(|(_, c)| c.metadata.name.clone()).collect();
-        match self.dice.between(0, 9) {
-            0 => Fault::Outage { scope, from: now, until },
-            1 => Fault::StaleReads { scope, lag: Duration::from_seconds(self.dice.pick(&[5, 60])), from: now, until },
-            2 => Fault::LoseReply { target: Target::default(), times: 3 },
-            3 => Fault::Refuse {
-                target: Target::default(),
-                class: self.dice.pick(&ErrorClass::ALL),
-                times: Some(4),
-                until: Some(until),
-            },
-            4 => Fault::BecomeFailed { target: Target::default(), times: Some(2) },
-            // A workload that begins to stick after it was seen to be gone would be a miracle, not a fault.
-            5 if self.record.clusters().all(|(_, c)| c.status.retirement.is_none()) => {
-                Fault::StuckDrain { cluster: "*".to_owned(), blocked_by: vec!["web/pod".to_owned()] }
-            }
-            6 => Fault::Uncountable { cluster: "*".to_owned(), until: Some(until) },
-            7 => Fault::Slow { target: Target::default(), latency_percent: self.dice.pick(&[20, 300]) },
-            8 if !clusters.is_empty() => Fault::Vanish { cluster: self.dice.pick(&clusters), step: Step::ControlPlane },
-            _ => {
-                let odds = Odds {
-                    lose_reply_per_mille: 100,
-                    lose_request_per_mille: 100,
-                    throttle_per_mille: 100,
-                    outage_per_mille: 50,
-                    become_failed_per_mille: 0,
-                };
-                Fault::Random { scope, odds, until: Some(until) }
-            }
         }
     }
 
@@ -495,25 +461,8 @@ impl Drive {
     }
 
     fn say_changes(&mut self, plan: &Plan) {
-        let mut lines = Vec::new();
-        for (id, set) in &plan.record.sets {
-            let old = self.record.sets.get(id);
-            if old.is_none_or(|old| old.spec != set.spec) {
-                let version = &set.spec.template.kubernetes_version;
-                lines.push(format!("  publish {id}: {} at {version}, {}", set.spec.count, set.status.revision));
-            }
-            for cluster in &set.clusters {
-                let was = old.and_then(|old| old.clusters.iter().find(|c| c.metadata.name == cluster.metadata.name));
-                let from = was.map_or("-".to_owned(), |was| format!("{} {}", was.status.state, was.status.revision));
-                let to = format!("{} {}", cluster.status.state, cluster.status.revision);
-                if from != to {
-                    let why = cluster.status.retirement.as_ref().map(|r| format!("{:?}", r.reason)).unwrap_or_default();
-                    lines.push(format!("  publish {}: {from} -> {to} {why}", cluster.metadata.name));
-                }
-            }
-        }
-        for line in lines {
-            self.say(line);
+        for line in changes_in_words(&self.record, &plan.record) {
+            self.say(format!("  publish {line}"));
         }
     }
 
@@ -658,4 +607,31 @@ impl Drive {
         }
         self.judge.breaches().first().map_or(Ok(()), |breach| Err(format!("in the end: {breach}")))
     }
+}
+
+/// What changes from one record to the next, a line each.
+pub fn changes_in_words(before: &Record, after: &Record) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (id, set) in &after.sets {
+        let old = before.sets.get(id);
+        if old.is_none_or(|old| old.spec != set.spec) {
+            let version = &set.spec.template.kubernetes_version;
+            lines.push(format!("{id}: {} at {version}, {}", set.spec.count, set.status.revision));
+        }
+        for cluster in &set.clusters {
+            let was = old.and_then(|old| old.clusters.iter().find(|c| c.metadata.name == cluster.metadata.name));
+            let from = was.map_or("-".to_owned(), |was| format!("{} {}", was.status.state, was.status.revision));
+            let to = format!("{} {}", cluster.status.state, cluster.status.revision);
+            if from != to {
+                let why = cluster.status.retirement.as_ref().map(|r| format!("{:?}", r.reason)).unwrap_or_default();
+                lines.push(format!("{}: {from} -> {to} {why}", cluster.metadata.name));
+            }
+        }
+        for gone in old.iter().flat_map(|old| &old.clusters) {
+            if !set.clusters.iter().any(|cluster| cluster.metadata.name == gone.metadata.name) {
+                lines.push(format!("{}: gone", gone.metadata.name));
+            }
+        }
+    }
+    lines
 }

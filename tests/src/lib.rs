@@ -5,9 +5,11 @@
 pub mod bench;
 pub mod drive;
 pub mod fleets;
+pub mod mishaps;
 pub mod person;
 pub mod program;
 pub mod promises;
+pub mod simulation;
 pub mod stage;
 pub mod wishes;
 pub mod witness;

@@ -47,6 +47,7 @@ fn daemon(repo: PathBuf, speed: Speed) -> (Ended, Tally) {
     let options = Options {
         branch: Some("main".to_owned()),
         poll_interval: Duration::from_secs(1),
+        attention_interval: fleetwright::daemon::ATTENTION_INTERVAL,
         once: false,
         until_settled: true,
         dry_run: false,

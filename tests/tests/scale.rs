@@ -187,6 +187,7 @@ fn settle(stage: &Stage) -> Seen {
     let options = Options {
         branch: Some("main".to_owned()),
         poll_interval: Duration::from_secs(30),
+        attention_interval: fleetwright::daemon::ATTENTION_INTERVAL,
         once: false,
         until_settled: true,
         dry_run: false,

@@ -165,6 +165,7 @@ fn options() -> Options {
     Options {
         branch: Some("main".to_owned()),
         poll_interval: RealDuration::from_secs(30),
+        attention_interval: crate::daemon::ATTENTION_INTERVAL,
         once: false,
         until_settled: true,
         dry_run: false,

@@ -142,6 +142,7 @@ fn setup(args: &RunArgs) -> Result<Setup, CliError> {
     let options = Options {
         branch: args.branch.clone(),
         poll_interval: RealDuration::from_secs(poll.seconds()),
+        attention_interval: crate::daemon::ATTENTION_INTERVAL,
         once: args.once,
         until_settled: args.until_settled,
         dry_run: args.dry_run,

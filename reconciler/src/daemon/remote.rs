@@ -71,7 +71,9 @@ impl Daemon {
                 self.poll_failures = 0;
                 self.declines = 0;
                 self.declined_why = None;
-                self.asked_at = Some(self.clock.uptime());
+                // That a push succeeded is what the remote says. Before anything is done because of it, the remote is
+                // asked for its tips: a server that lost what it had taken (a failover, a proxy) is found out by that.
+                self.asked_at = None;
                 let refs = refs_after(&tip, &published.moved);
                 self.tip = Some(tip);
                 self.take_up(refs)?;

@@ -12,8 +12,6 @@ use fleetwright_simulator::World;
 use super::{Daemon, Rest, Rounds, earliest};
 use crate::events::Event;
 
-/// How often a place is read in which something is under way.
-const ATTENTION_INTERVAL: Duration = Duration::from_seconds(15);
 /// How often a quiet place is read; well below the age at which a reading is no ground for a move.
 const QUIET_INTERVAL: Duration = Duration::from_minutes(5);
 
@@ -37,12 +35,20 @@ impl Daemon {
         wished.chain(recorded).collect()
     }
 
+    fn interval(&self, place: &Place) -> Duration {
+        // Where time jumps from event to event, a place is read when something happens in it.
+        match self.attention.contains(place) && !self.clock.jumps() {
+            true => self.options.attention_interval,
+            false => QUIET_INTERVAL,
+        }
+    }
+
     pub(super) fn read_places(&mut self) {
         let now = self.clock.now();
         for place in self.places() {
-            let attention = self.attention.contains(&place);
+            let interval = self.interval(&place);
             let rounds = self.rounds.entry(place.clone()).or_default();
-            if !rounds.reading && next_reading(rounds, attention, self.clock.jumps()).is_none_or(|at| at <= now) {
+            if !rounds.reading && next_reading(rounds, interval).is_none_or(|at| at <= now) {
                 rounds.reading = true;
                 self.hands.read(&place);
             }
@@ -82,7 +88,7 @@ impl Daemon {
             .rounds
             .iter()
             .filter(|(_, rounds)| !rounds.reading)
-            .filter_map(|(place, rounds)| next_reading(rounds, self.attention.contains(place), self.clock.jumps()));
+            .filter_map(|(place, rounds)| next_reading(rounds, self.interval(place)));
         readings.chain(rest.wake).min()
     }
 
@@ -120,9 +126,7 @@ impl Daemon {
 }
 
 /// When a place is to be read next; `None` is at once.
-fn next_reading(rounds: &Rounds, attention: bool, jumps: bool) -> Option<Timestamp> {
+fn next_reading(rounds: &Rounds, interval: Duration) -> Option<Timestamp> {
     let last = rounds.last?;
-    // Where time jumps from event to event, a place is read when something happens in it.
-    let interval = if attention && !jumps { ATTENTION_INTERVAL } else { QUIET_INTERVAL };
     earliest(rounds.due, Some(last.plus(interval)))
 }

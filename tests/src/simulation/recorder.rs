@@ -34,6 +34,7 @@ pub struct Recorder {
     pub process: Process,
     tip: Tip,
     sound: bool,
+    told: Option<Tip>,
     desired: Option<Desired>,
     acknowledgements: Acknowledgements,
 }
@@ -42,7 +43,7 @@ impl Recorder {
     /// Of a process that has said nothing yet.
     pub fn new(shared: Shared, process: Process) -> Self {
         let (desired, acknowledgements) = (None, Acknowledgements::default());
-        Self { shared, process, tip: 0, sound: false, desired, acknowledgements }
+        Self { shared, process, tip: 0, sound: false, told: None, desired, acknowledgements }
     }
 
     fn planned(&mut self, plan: &Plan, record: &Record, now: Timestamp) {
@@ -50,7 +51,9 @@ impl Recorder {
         let mut stage = self.shared.borrow_mut();
         stage.tally.plans += 1;
         let quiet = plan.is_quiet(record);
-        if !quiet {
+        // A plan that changes nothing says nothing, but that it was made from this tip.
+        if !quiet || self.told != Some(self.tip) {
+            self.told = Some(self.tip);
             let (process, tip, acknowledgements) = (self.process, self.tip, &self.acknowledgements);
             stage.judge.take(&Effect::Planned { process, tip, now, desired, acknowledgements, plan });
         }

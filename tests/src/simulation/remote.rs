@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
-use fleetwright::tip::RECORD_REF;
+use fleetwright::tip::{OBSERVED_REF, RECORD_REF};
 use fleetwright_core::record::{Record, RecordCache};
 use fleetwright_core::snapshot::{CommitId, Snapshot};
 use fleetwright_repo::{Chore, NewCommit, Objects, PushError, RefUpdate, RemoteRefs, RepoError, Upstream};
@@ -79,6 +79,16 @@ impl Remote {
     /// The tip of the branch.
     pub fn tip(&self) -> Option<CommitId> {
         self.refs.get(BRANCH).cloned()
+    }
+
+    /// The last commit of people that was taken up.
+    pub fn observed(&self) -> Option<CommitId> {
+        self.refs.get(OBSERVED_REF).cloned()
+    }
+
+    /// All refs as they are.
+    pub fn refs(&self) -> RemoteRefs {
+        self.refs.clone().into_iter().collect()
     }
 
     /// The place of a commit in the row of all tips.
