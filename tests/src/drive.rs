@@ -382,7 +382,7 @@ impl Drive {
             let failing_since = self.inventory.places.get(&place).and_then(|reading| reading.failing_since);
             let reading = match result {
                 Ok(listing) => {
-                    self.judge.take(&Effect::Read { place: &place, began, listing: &listing });
+                    self.judge.take(&Effect::Read { place: &place, served: began, listing: &listing });
                     self.memory.note_reading(&self.record, &place, &listing, began);
                     Reading { at: began, result: Ok(Arc::new(listing)), failing_since: None }
                 }

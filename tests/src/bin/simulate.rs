@@ -20,8 +20,8 @@ struct Args {
     #[arg(long, conflicts_with_all = ["seeds", "first"])]
     seed: Option<u64>,
     /// Of that seed, only these moments.
-    #[arg(long, requires = "seed", value_delimiter = ',')]
-    keep: Option<Vec<usize>>,
+    #[arg(long, requires = "seed")]
+    keep: Option<String>,
     /// Of that seed, without a kind of trouble: git, late, rival.
     #[arg(long, requires = "seed")]
     without: Vec<String>,
@@ -43,7 +43,7 @@ fn one(args: &Args, seed: u64) -> bool {
     let whole = Script::new(seed);
     let without = |what: &str| args.without.iter().any(|left_out| left_out == what);
     let script = Script {
-        keep: args.keep.clone(),
+        keep: args.keep.as_ref().map(|keep| keep.split(',').filter_map(|number| number.parse().ok()).collect()),
         git: whole.git && !without("git"),
         late: whole.late && !without("late"),
         daemons: if without("rival") { 1 } else { whole.daemons },

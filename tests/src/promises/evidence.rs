@@ -18,9 +18,9 @@ use super::{Judge, Promise, Publication};
 pub(super) struct Memory {
     /// When the placement of a cluster was last closed.
     closed_at: BTreeMap<ClusterName, Timestamp>,
-    /// The control plane that was read to be closed and empty, by a reading that began at this time.
+    /// The control plane that was read to be closed and empty, by a reading that was answered at this time.
     empty: BTreeMap<ClusterName, (Arc<str>, Timestamp)>,
-    /// When a reading began that showed the cluster whole and open.
+    /// When a reading was answered that showed the cluster whole and open.
     whole: BTreeMap<ClusterName, Timestamp>,
     /// When anything of a cluster was last changed, other than that its placement was opened.
     changed_at: BTreeMap<ClusterName, Timestamp>,
@@ -29,7 +29,7 @@ pub(super) struct Memory {
 }
 
 impl Judge {
-    pub(super) fn read(&mut self, place: &Place, began: Timestamp, listing: &Listing) {
+    pub(super) fn read(&mut self, place: &Place, served: Timestamp, listing: &Listing) {
         let clusters: Vec<_> = self.record.clusters().filter(|(set, cluster)| is_in(set, cluster, place)).collect();
         for (_, cluster) in clusters {
             let name = &cluster.metadata.name;
@@ -42,11 +42,11 @@ impl Judge {
             };
             let usable = |step: &Step| parts.iter().any(|r| r.step == *step && r.phase == Phase::Ready);
             if facts.placement == Placement::Open && Step::BUILD.iter().all(usable) {
-                self.evidence.whole.insert(name.clone(), began);
+                self.evidence.whole.insert(name.clone(), served);
             }
             let gone = facts.workloads.as_ref().is_some_and(|workloads| workloads.running == 0);
             if facts.placement == Placement::Closed && gone {
-                self.evidence.empty.insert(name.clone(), (Arc::clone(&plane.id), began));
+                self.evidence.empty.insert(name.clone(), (Arc::clone(&plane.id), served));
             }
         }
     }
@@ -167,7 +167,7 @@ impl Judge {
                 });
                 let closed = self.evidence.closed_at.get(cluster);
                 let read = self.evidence.empty.get(cluster);
-                let proven = read.is_some_and(|(plane, began)| plane == id && closed.is_some_and(|at| began > at));
+                let proven = read.is_some_and(|(plane, served)| plane == id && closed.is_some_and(|at| served > at));
                 let retirement = named.as_ref().and_then(|cluster| cluster.status.retirement.as_ref());
                 let lost = retirement.is_some_and(|retirement| retirement.reason == RetirementReason::Lost);
                 self.unless(proven || lost, Promise::I3, || {

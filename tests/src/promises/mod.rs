@@ -169,8 +169,8 @@ pub enum Effect<'a> {
     Read {
         /// Where.
         place: &'a Place,
-        /// When the reading began.
-        began: Timestamp,
+        /// When the cloud answered it.
+        served: Timestamp,
         /// Everything there.
         listing: &'a Listing,
     },
@@ -258,7 +258,7 @@ impl Judge {
             Effect::HandedOut { process, action, now } => self.handed_out(*process, action, *now),
             Effect::Arrived { action, mutations, standing } => self.arrived(action, mutations, standing),
             Effect::Returned { process, key, error, now } => self.returned(*process, key, *error, *now),
-            Effect::Read { place, began, listing } => self.read(place, *began, listing),
+            Effect::Read { place, served, listing } => self.read(place, *served, listing),
             Effect::Said { text } => self.said(text),
             Effect::Settled { desired, standing } => self.settled(desired, standing),
         }

@@ -35,6 +35,8 @@ pub struct Call {
     pub process: Process,
     asked: Asked,
     began: Timestamp,
+    /// When it reached its cloud.
+    served: Timestamp,
     /// When it goes on: it arrives, or its answer does.
     pub due: Timestamp,
     said: Option<Said>,
@@ -69,7 +71,7 @@ impl SimHands {
         let now = stage.clock.now();
         let (due, twice) = (now.plus(stage.travel()), stage.doubles());
         let process = self.process;
-        stage.calls.push(Call { process, asked, began: now, due, said: None, twice, heard: true });
+        stage.calls.push(Call { process, asked, began: now, served: now, due, said: None, twice, heard: true });
     }
 }
 
@@ -107,6 +109,7 @@ impl Stage {
             Some(said) => self.answer(call, said),
             None => {
                 call.said = Some(self.arrive(&call.asked));
+                call.served = self.clock.now();
                 call.due = self.clock.now().plus(self.travel());
                 if call.twice {
                     let again = Call { twice: false, heard: false, said: None, ..call.clone() };
@@ -149,7 +152,7 @@ impl Stage {
         match (call.asked, said) {
             (Asked::Read(place), Said::Read(result)) => {
                 if let Ok(listing) = &result {
-                    self.judge.take(&Effect::Read { place: &place, began: call.began, listing });
+                    self.judge.take(&Effect::Read { place: &place, served: call.served, listing });
                 }
                 Some(News::Read { place, began: call.began, result })
             }
