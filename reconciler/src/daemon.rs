@@ -29,6 +29,7 @@ use crate::clock::{Clock, Uptime};
 use crate::events::{Event, Events};
 use crate::hands::{Hands, News};
 use crate::tip::{Tip, TipReader};
+use remote::Newest;
 
 /// How long after an action its place is read: at once, but never in the same second, because a reading must be younger
 /// than what it is to show.
@@ -131,10 +132,17 @@ pub struct Daemon {
     memory: Memory,
     inventory: Inventory,
     tip: Option<Tip>,
+    /// The record that this process last read or wrote.
+    known: Record,
     rounds: BTreeMap<Place, Rounds>,
     attention: BTreeSet<Place>,
     poll_at: Uptime,
     poll_failures: u32,
+    /// Pushes in a row that somebody else was faster than.
+    races_lost: u32,
+    /// Since when the remote answers with a state that it had left behind.
+    older_since: Option<Uptime>,
+    newest: Newest,
     published_at: Option<Timestamp>,
     declined_until: Option<Uptime>,
     declines: u32,
@@ -187,10 +195,14 @@ impl Daemon {
             memory: Memory::default(),
             inventory: Inventory::default(),
             tip: None,
+            known: Record::default(),
             rounds: BTreeMap::new(),
             attention: BTreeSet::new(),
             poll_at: Uptime::ZERO,
             poll_failures: 0,
+            races_lost: 0,
+            older_since: None,
+            newest: Newest::default(),
             published_at: None,
             declined_until: None,
             declines: 0,

@@ -101,6 +101,15 @@ pub fn publish(
         updates.push(RefUpdate { name, expected: tip.status_commit.clone(), new: Some(commit.clone()) });
         updates.push(ref_update(tip, RECORD_REF, commit));
     }
+    if commit.is_none() && !tip.edited.is_empty() {
+        // The branch says already what would be written, but not in our last commit, as after a rewritten branch was
+        // restored: then it is the record. Without this the same would be tried for ever. The branch goes with it, to
+        // where it is: only if it is there, this is so.
+        let name = format!("refs/heads/{}", publication.branch);
+        let standing = tip.status_commit.as_ref();
+        updates.extend(standing.map(|at| RefUpdate { name, expected: Some(at.clone()), new: Some(at.clone()) }));
+        updates.extend(standing.map(|at| ref_update(tip, RECORD_REF, at)));
+    }
     let observed = tip.source.as_ref().filter(|_| publication.observes);
     if let Some(source) = observed.filter(|source| tip.refs.get(OBSERVED_REF) != Some(*source)) {
         updates.push(ref_update(tip, OBSERVED_REF, source));

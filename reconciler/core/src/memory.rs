@@ -2,8 +2,10 @@
 //! try again. A new process begins with an empty memory and the readings that it makes itself.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use fleetwright_schema::names::{ClusterName, Name};
+use fleetwright_schema::status::Cluster;
 use fleetwright_schema::units::{Duration, Timestamp};
 
 use crate::action::ActionKey;
@@ -77,6 +79,25 @@ impl Memory {
         }
     }
 
+    /// What another process published since `known`, the record that this one last read or wrote: it acted on those
+    /// clusters, so that readings from before say nothing of them.
+    pub fn note_foreign(&mut self, known: &Record, record: &Record, now: Timestamp) {
+        for (id, set) in &record.sets {
+            let before = known.sets.get(id);
+            if before.is_some_and(|before| Arc::ptr_eq(before, set)) {
+                continue;
+            }
+            for cluster in &set.clusters {
+                let name = &cluster.metadata.name;
+                let mut old = before.into_iter().flat_map(|before| &before.clusters);
+                let same = old.any(|old| old.metadata.name == *name && stands_as(old, cluster));
+                if !same {
+                    self.touched.insert(name.clone(), now);
+                }
+            }
+        }
+    }
+
     /// Clusters that this process did not know are only judged by readings that begin after now; what is gone is
     /// forgotten.
     pub fn note_record(&mut self, record: &Record, now: Timestamp) {
@@ -90,6 +111,12 @@ impl Memory {
             }
         }
     }
+}
+
+/// Whether nothing that actions follow from has changed.
+fn stands_as(old: &Cluster, new: &Cluster) -> bool {
+    let (was, is) = (&old.status, &new.status);
+    was.state == is.state && was.since == is.since && was.retirement == is.retirement && old.spec == new.spec
 }
 
 /// Doubling from [`BACKOFF_MIN`] to [`BACKOFF_MAX`].

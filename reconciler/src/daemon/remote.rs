@@ -7,7 +7,8 @@ use std::time::Duration as RealDuration;
 use fleetwright_core::check::CheckedPlan;
 use fleetwright_core::plan::Plan;
 use fleetwright_core::record::{Record, place_of};
-use fleetwright_repo::RepoError;
+use fleetwright_core::snapshot::CommitId;
+use fleetwright_repo::{Objects, RemoteRefs, RepoError};
 use fleetwright_schema::documents::Publishing;
 use fleetwright_schema::status::ClusterSetStatus;
 use fleetwright_schema::units::{Duration, Timestamp};
@@ -16,16 +17,36 @@ use super::{AFTER_ACTION, Daemon, DaemonError};
 use crate::clock::Clock;
 use crate::events::Event;
 use crate::publisher::{Publication, PublishError, publish};
-use crate::tip::Tip;
+use crate::tip::{RECORD_REF, Tip};
 
 /// The longest pause after a remote that does not answer.
 const REMOTE_BACKOFF_MAX: RealDuration = RealDuration::from_secs(300);
 /// How long details of steps are collected for one commit.
 const DETAILS_WINDOW: Duration = Duration::from_minutes(1);
+/// A copy of the remote lags no longer than this.
+const LAG_MAX: RealDuration = RealDuration::from_secs(15 * 60);
 /// The remote's tips are not asked for again within this time before something is done.
 const ASKED_RECENTLY: RealDuration = RealDuration::from_secs(1);
 /// Objects are packed after so many publications.
 const MAINTENANCE_EVERY: u32 = 200;
+
+/// The newest state of the remote that this process has seen or made.
+#[derive(Debug, Default)]
+pub(super) struct Newest {
+    branch: Option<CommitId>,
+    record: Option<CommitId>,
+}
+
+impl Newest {
+    /// Whether another state is newer, in the branch or in the record.
+    fn is_older(&self, than: &Self, objects: &Objects) -> Result<bool, RepoError> {
+        let older = |shown: &Option<CommitId>, known: &Option<CommitId>| match (shown, known) {
+            (Some(shown), Some(known)) if shown != known => objects.descends(known, shown),
+            _ => Ok(false),
+        };
+        Ok(older(&self.branch, &than.branch)? || older(&self.record, &than.record)?)
+    }
+}
 
 impl Daemon {
     pub(super) fn wants_publishing(&self, tip: &Tip, plan: &Plan) -> bool {
@@ -69,12 +90,14 @@ impl Daemon {
                 // Only a commit opens a batch: a ref that moved is nothing that others read.
                 self.published_at = published.commit.is_some().then_some(now).or(self.published_at);
                 self.poll_failures = 0;
+                self.races_lost = 0;
                 self.declines = 0;
                 self.declined_why = None;
                 // That a push succeeded is what the remote says. Before anything is done because of it, the remote is
                 // asked for its tips: a server that lost what it had taken (a failover, a proxy) is found out by that.
                 self.asked_at = None;
                 let refs = refs_after(&tip, &published.moved);
+                self.known = checked.into_plan().record;
                 self.tip = Some(tip);
                 self.take_up(refs)?;
                 self.maintain();
@@ -89,18 +112,25 @@ impl Daemon {
 
     pub(super) fn not_published(&mut self, error: PublishError) {
         self.events.event(Event::NotPublished(&error));
-        // Fetch and plan again; where nobody was merely faster, not at once.
-        self.poll_at = self.clock.uptime();
         if matches!(error, PublishError::Declined(_)) {
             self.declines += 1;
             self.declined_why = Some(error.to_string());
         }
-        if !matches!(error, PublishError::Superseded(_)) {
-            self.poll_failures += 1;
-            let pause = remote_backoff(self.poll_failures);
-            self.declined_until = Some(self.clock.uptime() + pause);
-            self.poll_at = self.clock.uptime() + pause;
-        }
+        // Fetch and plan again. At once where somebody was merely faster; but who loses race after race reads a copy
+        // that lags, and would ask as fast as the server answers.
+        let failures = match error {
+            PublishError::Superseded(_) => {
+                self.races_lost += 1;
+                self.races_lost - 1
+            }
+            _ => {
+                self.poll_failures += 1;
+                self.poll_failures
+            }
+        };
+        let pause = if failures == 0 { RealDuration::ZERO } else { remote_backoff(failures) };
+        self.declined_until = Some(self.clock.uptime() + pause);
+        self.poll_at = self.clock.uptime() + pause;
     }
 
     pub(super) fn maintain(&mut self) {
@@ -142,21 +172,42 @@ impl Daemon {
 
     pub(super) fn has_moved(&mut self, tip: &Tip) -> Result<bool, RepoError> {
         let there = self.upstream.ls_remote()?;
-        self.poll_failures = 0;
         self.asked_at = Some(self.clock.uptime());
         let known: BTreeMap<String, _> = tip.refs.iter().map(|(name, id)| (name.to_owned(), id.clone())).collect();
+        if known == there {
+            self.poll_failures = 0;
+        }
         Ok(known != there)
+    }
+
+    /// A copy of the remote that lags answers with a state that was left behind, and a server may lose what it took.
+    /// From such a tip is planned and published (a push compares before it swaps), but nothing is done by it. Whoever
+    /// really put the branch back is believed after a while, and judged by what was taken up.
+    fn note_age(&mut self, tip: &Tip) -> Result<(), RepoError> {
+        let shown = Newest { branch: tip.commit.clone(), record: tip.refs.get(RECORD_REF).cloned() };
+        let now = self.clock.uptime();
+        let lags = shown.is_older(&self.newest, self.upstream.objects())?
+            && now.saturating_sub(*self.older_since.get_or_insert(now)) < LAG_MAX;
+        if !lags {
+            self.older_since = None;
+            self.newest = shown;
+        }
+        Ok(())
     }
 
     /// Whether the tip is still the remote's: another daemon may have gone on meanwhile, and what its record says now may
     /// forbid what ours permits. Asked before actions, unless it was just asked.
     pub(super) fn is_current(&mut self, tip: &Tip) -> bool {
+        if self.older_since.is_some() {
+            return false;
+        }
         if self.asked_at.is_some_and(|asked| self.clock.uptime().saturating_sub(asked) < ASKED_RECENTLY) {
             return true;
         }
         match self.has_moved(tip) {
             Ok(moved) => {
-                if moved {
+                // Where reading it fails, that has its own pauses.
+                if moved && self.poll_failures == 0 {
                     self.poll_at = self.clock.uptime();
                 }
                 !moved
@@ -182,11 +233,11 @@ impl Daemon {
         Ok(())
     }
 
-    pub(super) fn take_up(&mut self, refs: fleetwright_repo::RemoteRefs) -> Result<(), DaemonError> {
+    pub(super) fn take_up(&mut self, refs: RemoteRefs) -> Result<(), DaemonError> {
         self.read_tip(refs).or_else(|error| self.remote_failed(error))
     }
 
-    pub(super) fn read_tip(&mut self, refs: fleetwright_repo::RemoteRefs) -> Result<(), RepoError> {
+    pub(super) fn read_tip(&mut self, refs: RemoteRefs) -> Result<(), RepoError> {
         let tip = self.reader.read(self.upstream.objects(), refs)?;
         if let Clock::Simulated(clock) = &self.clock {
             clock.at_least(tip.record.newest_time());
@@ -194,12 +245,17 @@ impl Daemon {
         if let Some(config) = &tip.desired.config {
             self.hands.learn(config);
         }
+        self.note_age(&tip)?;
+        self.poll_failures = 0;
         let now = self.clock.now();
-        let unknown = tip.record.clusters().filter(|(_, c)| !self.memory.touched.contains_key(&c.metadata.name));
-        for place in unknown.map(|(set, cluster)| place_of(set, cluster)).collect::<BTreeSet<_>>() {
+        self.memory.note_foreign(&self.known, &tip.record, now);
+        self.memory.note_record(&tip.record, now);
+        let touched = |name| self.memory.touched.get(name) == Some(&now);
+        let fresh = tip.record.clusters().filter(|(_, cluster)| touched(&cluster.metadata.name));
+        for place in fresh.map(|(set, cluster)| place_of(set, cluster)).collect::<BTreeSet<_>>() {
             self.rounds.entry(place).or_default().due = Some(now.plus(AFTER_ACTION));
         }
-        self.memory.note_record(&tip.record, now);
+        self.known = tip.record.clone();
         self.events.event(Event::Tip { tip: &tip });
         self.tip = Some(tip);
         Ok(())
@@ -207,7 +263,7 @@ impl Daemon {
 }
 
 /// The refs as they are after a push that succeeded: no need to ask for what we wrote ourselves.
-fn refs_after(tip: &Tip, moved: &[(String, fleetwright_core::snapshot::CommitId)]) -> fleetwright_repo::RemoteRefs {
+fn refs_after(tip: &Tip, moved: &[(String, CommitId)]) -> RemoteRefs {
     let mut refs = tip.refs.clone();
     moved.iter().for_each(|(name, commit)| refs.set(name, commit));
     refs

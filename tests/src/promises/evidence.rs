@@ -136,7 +136,8 @@ impl Judge {
         let Some((_, named)) = find(&self.record, cluster) else { return };
         let (state, served) = (named.status.state, named.status.ready_at.is_some());
         let permitted = match (verb, step) {
-            (Verb::Create | Verb::Update, _) => matches!(state, Pending | Creating | Updating),
+            // What was under way when the record moved on stays named, and is swept with the rest.
+            (Verb::Create | Verb::Update, _) => true,
             (Verb::Drain, _) => matches!(state, Draining | Drained | Deleting),
             (Verb::Open, _) => !matches!(state, Deleting),
             (Verb::Delete, Step::ControlPlane) => state == Deleting || !served,

@@ -8,7 +8,7 @@ use fleetwright::tip::{OBSERVED_REF, RECORD_REF};
 use fleetwright_core::record::{Record, RecordCache};
 use fleetwright_core::snapshot::{CommitId, Snapshot};
 use fleetwright_repo::{Chore, NewCommit, Objects, PushError, RefUpdate, RemoteRefs, RepoError, Upstream};
-use fleetwright_schema::units::Timestamp;
+use fleetwright_schema::units::{Duration, Timestamp};
 
 use super::{Crash, Shared};
 use crate::promises::{Effect, Process, Tip};
@@ -48,6 +48,7 @@ pub struct Remote {
     pub objects: Rc<Objects>,
     refs: Refs,
     past: VecDeque<Refs>,
+    lagging: Option<(Timestamp, Refs)>,
     tips: BTreeMap<CommitId, Tip>,
     last_tip: Tip,
     record_cache: RecordCache,
@@ -66,6 +67,7 @@ impl Remote {
             objects: Rc::new(Objects::in_memory().unwrap()),
             refs: Refs::new(),
             past: VecDeque::new(),
+            lagging: None,
             tips: BTreeMap::new(),
             last_tip: 0,
             record_cache: RecordCache::new(),
@@ -146,16 +148,26 @@ impl Remote {
         odds > 0 && self.dice.percent(odds)
     }
 
-    fn answer(&mut self) -> Result<Refs, RepoError> {
+    /// A copy that lags answers with one earlier state, once or for minutes on end.
+    fn answer(&mut self, now: Timestamp) -> Result<Refs, RepoError> {
+        self.lagging = self.lagging.take().filter(|(until, _)| now < *until && self.odds.stale > 0);
         if self.hits(|odds| odds.unreachable) {
             return Err(RepoError::Unreachable { detail: "connection reset by peer".to_owned() });
+        }
+        if let Some((_, past)) = &self.lagging {
+            return Ok(past.clone());
         }
         let stale = self.hits(|odds| odds.stale) && !self.past.is_empty();
         if !stale {
             return Ok(self.refs.clone());
         }
         let past: Vec<Refs> = self.past.iter().cloned().collect();
-        Ok(self.dice.pick(&past))
+        let past = self.dice.pick(&past);
+        if self.dice.percent(30) {
+            let until = now.plus(Duration::from_seconds(self.dice.between(30, 600)));
+            self.lagging = Some((until, past.clone()));
+        }
+        Ok(past)
     }
 
     fn current(&self, updates: &[RefUpdate]) -> Result<(), PushError> {
@@ -204,9 +216,9 @@ impl SimUpstream {
 
     fn apply(&self, updates: &[RefUpdate]) {
         let mut stage = self.shared.borrow_mut();
-        let moves: Vec<_> = updates.iter().map(|update| (update.name.clone(), update.new.clone())).collect();
-        stage.remote.move_refs(moves);
-        if updates.iter().any(|update| update.name == BRANCH) {
+        let moving: Vec<_> = updates.iter().filter(|update| update.expected != update.new).collect();
+        stage.remote.move_refs(moving.iter().map(|update| (update.name.clone(), update.new.clone())));
+        if moving.iter().any(|update| update.name == BRANCH) {
             stage.remote.bot_commits += 1;
             let (tip, soundness) = (stage.remote.last_number(), stage.soundness.clone());
             stage.judge.take(&Effect::Moved { tip, soundness: &soundness });
@@ -229,11 +241,13 @@ impl Upstream for SimUpstream {
     }
 
     fn ls_remote(&self) -> Result<BTreeMap<String, CommitId>, RepoError> {
-        self.shared.borrow_mut().remote.answer()
+        let stage = &mut *self.shared.borrow_mut();
+        stage.remote.answer(stage.clock.now())
     }
 
     fn fetch(&self) -> Result<RemoteRefs, RepoError> {
-        Ok(self.shared.borrow_mut().remote.answer()?.into_iter().collect())
+        let stage = &mut *self.shared.borrow_mut();
+        Ok(stage.remote.answer(stage.clock.now())?.into_iter().collect())
     }
 
     fn push(&self, updates: &[RefUpdate]) -> Result<(), PushError> {
