@@ -147,7 +147,8 @@ pub struct Daemon {
     declined_until: Option<Uptime>,
     declines: u32,
     declined_why: Option<String>,
-    asked_at: Option<Uptime>,
+    /// When the remote last showed the tip that is planned from.
+    confirmed_at: Option<Uptime>,
     told: Option<Notices>,
     publications: u32,
     stopping: bool,
@@ -207,7 +208,7 @@ impl Daemon {
             declined_until: None,
             declines: 0,
             declined_why: None,
-            asked_at: None,
+            confirmed_at: None,
             told: None,
             publications: 0,
             stopping: false,

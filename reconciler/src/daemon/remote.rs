@@ -26,7 +26,7 @@ const DETAILS_WINDOW: Duration = Duration::from_minutes(1);
 /// A copy of the remote lags no longer than this.
 const LAG_MAX: RealDuration = RealDuration::from_secs(15 * 60);
 /// The remote's tips are not asked for again within this time before something is done.
-const ASKED_RECENTLY: RealDuration = RealDuration::from_secs(1);
+const CONFIRMED_RECENTLY: RealDuration = RealDuration::from_secs(1);
 /// Objects are packed after so many publications.
 const MAINTENANCE_EVERY: u32 = 200;
 
@@ -95,7 +95,7 @@ impl Daemon {
                 self.declined_why = None;
                 // That a push succeeded is what the remote says. Before anything is done because of it, the remote is
                 // asked for its tips: a server that lost what it had taken (a failover, a proxy) is found out by that.
-                self.asked_at = None;
+                self.confirmed_at = None;
                 let refs = refs_after(&tip, &published.moved);
                 self.known = checked.into_plan().record;
                 self.tip = Some(tip);
@@ -153,9 +153,12 @@ impl Daemon {
         self.poll_at = self.clock.uptime() + jittered(self.options.poll_interval, self.salt, self.publications);
         match self.news_of_remote() {
             Ok(true) => {
-                let refs = self.upstream.fetch();
-                self.asked_at = Some(self.clock.uptime());
-                refs.and_then(|refs| self.read_tip(refs)).or_else(|error| self.remote_failed(error))
+                // Only what was read as well is confirmed: where the fetch fails, the tip that is known is not the remote's.
+                self.confirmed_at = None;
+                let asked = self.clock.uptime();
+                let read = self.upstream.fetch().and_then(|refs| self.read_tip(refs));
+                self.confirmed_at = read.is_ok().then_some(asked);
+                read.or_else(|error| self.remote_failed(error))
             }
             Ok(false) => Ok(()),
             Err(error) => self.remote_failed(error),
@@ -171,9 +174,10 @@ impl Daemon {
     }
 
     pub(super) fn has_moved(&mut self, tip: &Tip) -> Result<bool, RepoError> {
+        let asked = self.clock.uptime();
         let there = self.upstream.ls_remote()?;
-        self.asked_at = Some(self.clock.uptime());
         let known: BTreeMap<String, _> = tip.refs.iter().map(|(name, id)| (name.to_owned(), id.clone())).collect();
+        self.confirmed_at = (known == there).then_some(asked);
         if known == there {
             self.poll_failures = 0;
         }
@@ -201,7 +205,7 @@ impl Daemon {
         if self.older_since.is_some() {
             return false;
         }
-        if self.asked_at.is_some_and(|asked| self.clock.uptime().saturating_sub(asked) < ASKED_RECENTLY) {
+        if self.confirmed_at.is_some_and(|at| self.clock.uptime().saturating_sub(at) < CONFIRMED_RECENTLY) {
             return true;
         }
         match self.has_moved(tip) {
