@@ -30,21 +30,52 @@ const CONFIRMED_RECENTLY: RealDuration = RealDuration::from_secs(1);
 /// Objects are packed after so many publications.
 const MAINTENANCE_EVERY: u32 = 200;
 
-/// The newest state of the remote that this process has seen or made.
-#[derive(Debug, Default)]
-pub(super) struct Newest {
+/// A state of the remote: what moves with every push of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct State {
     branch: Option<CommitId>,
     record: Option<CommitId>,
 }
 
-impl Newest {
-    /// Whether another state is newer, in the branch or in the record.
+impl State {
     fn is_older(&self, than: &Self, objects: &Objects) -> Result<bool, RepoError> {
         let older = |shown: &Option<CommitId>, known: &Option<CommitId>| match (shown, known) {
             (Some(shown), Some(known)) if shown != known => objects.descends(known, shown),
             _ => Ok(false),
         };
         Ok(older(&self.branch, &than.branch)? || older(&self.record, &than.record)?)
+    }
+}
+
+/// The newest states of the remote that this process has seen or made: one, and beside it those that the remote said it
+/// took, and lost.
+#[derive(Debug, Default)]
+pub(super) struct Newest(Vec<State>);
+
+/// So many lost states are remembered.
+const LOST_STATES_MAX: usize = 16;
+
+impl Newest {
+    fn is_older(&self, shown: &State, objects: &Objects) -> Result<bool, RepoError> {
+        for known in &self.0 {
+            if shown.is_older(known, objects)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn add(&mut self, shown: State, objects: &Objects) -> Result<(), RepoError> {
+        let mut kept = Vec::new();
+        for known in self.0.drain(..) {
+            if known != shown && !known.is_older(&shown, objects)? {
+                kept.push(known);
+            }
+        }
+        kept.truncate(LOST_STATES_MAX);
+        kept.insert(0, shown);
+        self.0 = kept;
+        Ok(())
     }
 }
 
@@ -188,15 +219,17 @@ impl Daemon {
     /// From such a tip is planned and published (a push compares before it swaps), but nothing is done by it. Whoever
     /// really put the branch back is believed after a while, and judged by what was taken up.
     fn note_age(&mut self, tip: &Tip) -> Result<(), RepoError> {
-        let shown = Newest { branch: tip.commit.clone(), record: tip.refs.get(RECORD_REF).cloned() };
-        let now = self.clock.uptime();
-        let lags = shown.is_older(&self.newest, self.upstream.objects())?
-            && now.saturating_sub(*self.older_since.get_or_insert(now)) < LAG_MAX;
-        if !lags {
-            self.older_since = None;
-            self.newest = shown;
+        let shown = State { branch: tip.commit.clone(), record: tip.refs.get(RECORD_REF).cloned() };
+        let (now, objects) = (self.clock.uptime(), self.upstream.objects());
+        let older = self.newest.is_older(&shown, objects)?;
+        if older && now.saturating_sub(*self.older_since.get_or_insert(now)) < LAG_MAX {
+            return Ok(());
         }
-        Ok(())
+        if older {
+            self.newest = Newest::default();
+        }
+        self.older_since = None;
+        self.newest.add(shown, objects)
     }
 
     /// Whether the tip is still the remote's: another daemon may have gone on meanwhile, and what its record says now may

@@ -104,8 +104,13 @@ impl Judge {
     fn serve_without(&mut self, id: &SetId, cluster: &ClusterName, verb: Verb) {
         let Some(count) = self.serving.drained_from.get(cluster).copied() else { return };
         let Some(set) = self.record.sets.get(id) else { return };
+        // What its cloud lost since is not our doing, and its replacement is on the way.
+        let lost = |c: &Cluster| c.status.retirement.as_ref().is_some_and(|r| r.reason == RetirementReason::Lost);
         let serve = |c: &&std::sync::Arc<Cluster>| {
-            c.status.state.serves() && c.metadata.name != *cluster && !self.serving.out.contains(&c.metadata.name)
+            lost(c)
+                || (c.status.state.serves()
+                    && c.metadata.name != *cluster
+                    && !self.serving.out.contains(&c.metadata.name))
         };
         let (serving, count) = (set.clusters.iter().filter(serve).count(), count.min(set.spec.count) as usize);
         self.unless(serving >= count, Promise::I1, || {

@@ -5,6 +5,7 @@ use fleetwright_core::desired::Desired;
 use fleetwright_core::memory::Acknowledgements;
 use fleetwright_core::plan::Plan;
 use fleetwright_core::record::Record;
+use fleetwright_core::snapshot::CommitId;
 use fleetwright_core::waiting::Waiting;
 use fleetwright_schema::units::Timestamp;
 
@@ -33,6 +34,7 @@ pub struct Recorder {
     /// Which process.
     pub process: Process,
     tip: Tip,
+    commit: Option<CommitId>,
     sound: bool,
     told: Option<Tip>,
     desired: Option<Desired>,
@@ -43,12 +45,14 @@ impl Recorder {
     /// Of a process that has said nothing yet.
     pub fn new(shared: Shared, process: Process) -> Self {
         let (desired, acknowledgements) = (None, Acknowledgements::default());
-        Self { shared, process, tip: 0, sound: false, told: None, desired, acknowledgements }
+        Self { shared, process, tip: 0, commit: None, sound: false, told: None, desired, acknowledgements }
     }
 
     fn planned(&mut self, plan: &Plan, record: &Record, now: Timestamp) {
         let Some(desired) = &self.desired else { return };
         let mut stage = self.shared.borrow_mut();
+        // Two processes may write the very same commit, and only one of them push it: its number is asked for late.
+        self.tip = self.commit.as_ref().map_or(0, |commit| stage.remote.number_of(commit));
         stage.tally.plans += 1;
         let quiet = plan.is_quiet(record);
         // A plan that changes nothing says nothing, but that it was made from this tip.
@@ -89,8 +93,7 @@ impl Events for Recorder {
     fn event(&mut self, event: Event<'_>) {
         match event {
             Event::Tip { tip } => {
-                let commit = tip.commit.as_ref();
-                self.tip = commit.map_or(0, |commit| self.shared.borrow().remote.number_of(commit));
+                self.commit = tip.commit.clone();
                 self.sound = tip.sound;
                 self.desired = Some(tip.desired.clone());
                 self.acknowledgements = tip.acknowledgements.clone();
