@@ -94,6 +94,9 @@ fn check_sound(status: &ClusterSetStatus) -> Result<(), String> {
         if !names.insert(name) || !ordinals.insert(*ordinal) {
             return Err(format!("it names {name} or its ordinal {ordinal} twice"));
         }
+        if status.metadata.id().cluster_name(*ordinal).as_ref() != Ok(name) {
+            return Err(format!("it gives {name} the ordinal {ordinal}, which is another cluster's"));
+        }
     }
     let (count, surge) = (status.spec.count, status.spec.update_strategy.cluster_rotation.max_surge);
     match count.max(surge) > COUNT_MAX {

@@ -188,6 +188,7 @@ fn a_file_never_takes_the_place_of_a_directory_that_holds_something() {
         mirror.write_commit(&fleetwright_repo::NewCommit {
             parent: Some(base.clone()),
             changes,
+            afresh: None,
             message: "m",
             author_name: "bot",
             author_email: "b@example.com",

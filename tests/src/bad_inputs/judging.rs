@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use fleetwright_core::inventory::Step as Part;
@@ -49,19 +50,29 @@ impl Base {
         let person = Person::new(&path);
         let files: Vec<(&str, Option<&str>)> = FILES.iter().map(|(path, text)| (*path, Some(*text))).collect();
         person.commit("begin", &files);
+        person.commit("say what it is", &[("README.md", Some("Three small sets.\n"))]);
+        std::fs::write(path.join("config"), SERVER_CONFIG).unwrap();
+        std::fs::write(dir.path().join(".gitconfig"), CONFIG).unwrap();
         let built = daemon(&path, dir.path());
         assert_eq!(built.code, Some(0), "{}", built.said);
-        std::fs::write(path.join("config"), CONFIG).unwrap();
+        for repo in [path.clone(), path.join("fleetwright/mirror-1.git")] {
+            let packed =
+                Command::new("git").arg("-C").arg(repo).args(["gc", "--quiet", "--prune=now"]).status().unwrap();
+            assert!(packed.success());
+        }
         Self { dir }
     }
 
     fn copy_to(&self, to: &Path) {
-        copy(&self.dir.path().join("fleet.git"), to);
+        copy(self.dir.path(), to);
     }
 }
 
 /// The server streams what is large, as the servers do that people use.
-const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n\tbigFileThreshold = 1m\n[gc]\n\tauto = 0\n";
+const SERVER_CONFIG: &str =
+    "[core]\n\trepositoryformatversion = 0\n\tbare = true\n\tbigFileThreshold = 1m\n\tfsync = none\n[gc]\n\tauto = 0\n";
+/// That of who runs the daemon: nothing here must outlive a power failure.
+const CONFIG: &str = "[core]\n\tfsync = none\n";
 
 const FILES: [(&str, &str); 8] = [
     ("fleet.yaml", include_str!("fleet/fleet.yaml")),
@@ -75,7 +86,7 @@ const FILES: [(&str, &str); 8] = [
 ];
 
 fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir(to).unwrap();
+    std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
         let target = to.join(entry.file_name());
         match entry.file_type().unwrap().is_dir() {
@@ -112,7 +123,7 @@ struct Sight {
 pub fn judge(base: &Base, case: &Case) -> Result<(), String> {
     let dir = tempfile::tempdir().unwrap();
     let repo = dir.path().join("fleet.git");
-    base.copy_to(&repo);
+    base.copy_to(dir.path());
     let mut scene = Scene { case, dir, repo, complaints: Vec::new() };
     let (tip, before) = (making::tip(&scene.repo).unwrap(), scene.sight());
     making::make(&scene.repo, &case.make, |maker| grow(maker, tip));
@@ -132,7 +143,7 @@ pub fn judge(base: &Base, case: &Case) -> Result<(), String> {
 fn grow(maker: &mut Maker, tip: git2::Oid) {
     for (set, from, to) in [(VICTIM, "count: 2", "count: 3"), (BYSTANDER, "count: 1", "count: 2")] {
         let path = format!("clustersets/{set}.yaml");
-        if maker.read(&path).is_some_and(|content| maker.read_at(tip, &path) == Some(content)) {
+        if maker.is_as_at(tip, &path) {
             maker.edit(&path, from, to);
         }
     }
@@ -189,7 +200,10 @@ impl Scene<'_> {
         let clusters = self.sight().clusters;
         for (set, count) in [(VICTIM, 3), (BYSTANDER, 2), (SIBLING, 1)] {
             if clusters.get(set) != Some(&count) {
-                self.complain(format!("after it was mended there are not {count} in {set}: {clusters:?}\n{}", told.said));
+                self.complain(format!(
+                    "after it was mended there are not {count} in {set}: {clusters:?}\n{}",
+                    told.said
+                ));
             }
         }
     }
@@ -206,6 +220,9 @@ impl Scene<'_> {
             if said.contains(word) {
                 self.complain(format!("{who} panics:\n{said}"));
             }
+        }
+        if said.chars().any(|c| c.is_control() && c != '\n') {
+            self.complain(format!("{who} prints a control character: {said:?}"));
         }
         let with_git = self.case.git_seconds.map_or(CPU_MAX, Duration::from_secs);
         if *own_cpu > CPU_MAX || *cpu > with_git {

@@ -12,7 +12,7 @@ const MAIN: &str = "refs/heads/main";
 
 /// A step; all up to a `commit`, or to the end, are one commit.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum Step {
     /// Writes a file.
     Write {
@@ -122,11 +122,8 @@ pub enum Step {
         /// How many.
         count: usize,
     },
-    /// Forgets this many commits of the branch: the next one replaces them.
-    Rewind {
-        /// How many.
-        commits: usize,
-    },
+    /// Forgets all commits of the branch but its first: the next one replaces them.
+    Rewind,
     /// The next commit has no parent.
     Unrelated,
     /// Commits what was done, and then removes the branch.
@@ -204,7 +201,7 @@ pub enum Target {
     Tree,
     /// A tag that names itself with the bot's message.
     Tag,
-    /// A commit of another history.
+    /// An empty commit of another history.
     Stranger,
     /// An object that is not there.
     Missing,
@@ -240,7 +237,7 @@ impl Step {
             | Self::TreeBomb { .. }
             | Self::Deep { .. }
             | Self::Zeros { .. }
-            | Self::Rewind { .. }
+            | Self::Rewind
             | Self::Unrelated => true,
             Self::Commit { .. } | Self::Commits { .. } | Self::Vanish | Self::Ref { .. } | Self::Unref { .. } => false,
         }
@@ -300,12 +297,7 @@ impl Maker {
                 self.commit(author.as_ref(), &message);
             }
             Step::Commits { count } => self.commits(*count),
-            Step::Rewind { commits } => {
-                for _ in 0..*commits {
-                    self.parent = self.parent.map(|id| self.repo.find_commit(id).unwrap().parent_id(0).unwrap());
-                }
-                self.committed = None;
-            }
+            Step::Rewind => (self.parent, self.committed) = (Some(self.first()), None),
             Step::Unrelated => (self.parent, self.committed) = (None, None),
             Step::Vanish => {
                 self.commit_if_changed();
@@ -317,15 +309,16 @@ impl Maker {
     }
 
     /// The content of a file, if there is one.
-    pub fn read(&self, path: &str) -> Option<Vec<u8>> {
+    fn read(&self, path: &str) -> Option<Vec<u8>> {
         let id = self.find(self.tree, path)?.id;
         Some(self.repo.find_blob(id).ok()?.content().to_vec())
     }
 
-    /// The content of a file at a commit.
-    pub fn read_at(&self, commit: Oid, path: &str) -> Option<Vec<u8>> {
-        let id = self.find(self.repo.find_commit(commit).unwrap().tree_id(), path)?.id;
-        Some(self.repo.find_blob(id).ok()?.content().to_vec())
+    /// Whether a file is as it was at a commit.
+    pub fn is_as_at(&self, commit: Oid, path: &str) -> bool {
+        let then = self.find(self.repo.find_commit(commit).unwrap().tree_id(), path);
+        let now = self.find(self.tree, path);
+        now.zip(then).is_some_and(|(now, then)| (now.mode, now.id) == (then.mode, then.id))
     }
 
     /// Writes a file.
@@ -398,10 +391,12 @@ impl Maker {
 
     fn find(&self, tree: Oid, path: &str) -> Option<Entry> {
         let (first, rest) = path.split_once('/').map_or((path, None), |(first, rest)| (first, Some(rest)));
-        let entry = entries(&self.repo, tree).into_iter().find(|entry| entry.name == first.as_bytes())?;
+        let mut named = entries(&self.repo, tree).into_iter().filter(|entry| entry.name == first.as_bytes());
+        // Which of two is meant, nobody can say.
+        let entry = named.next().filter(|_| named.next().is_none())?;
         match rest {
             None => Some(entry),
-            Some(rest) => self.find(entry.id, rest),
+            Some(rest) => (entry.mode == "40000").then(|| self.find(entry.id, rest))?,
         }
     }
 
@@ -492,16 +487,18 @@ impl Maker {
         self.parent = self.repo.refname_to_id(MAIN).ok();
     }
 
+    fn first(&self) -> Oid {
+        let mut walk = self.repo.revwalk().unwrap();
+        walk.push(self.parent.unwrap()).unwrap();
+        walk.last().unwrap().unwrap()
+    }
+
     fn point(&mut self, name: &str, to: Target) {
         let tip = self.parent.unwrap();
         let id = match to {
             Target::Tip => tip,
             Target::Parent => self.repo.find_commit(tip).unwrap().parent_id(0).unwrap(),
-            Target::First => {
-                let mut walk = self.repo.revwalk().unwrap();
-                walk.push(tip).unwrap();
-                walk.last().unwrap().unwrap()
-            }
+            Target::First => self.first(),
             Target::Blob => self.blob(b"no commit\n"),
             Target::Tree => self.tree,
             Target::Tag => {
@@ -511,7 +508,8 @@ impl Maker {
             }
             Target::Stranger => {
                 let who = "A Person <person@example.com> 1700000000 +0000";
-                let text = format!("tree {}\nauthor {who}\ncommitter {who}\n\nfrom elsewhere\n", self.tree);
+                let tree = write_tree(&self.repo, &[]);
+                let text = format!("tree {tree}\nauthor {who}\ncommitter {who}\n\nfrom elsewhere\n");
                 self.object(ObjectType::Commit, text.as_bytes())
             }
             Target::Missing => Oid::from_str("deadbeefdeadbeefdeadbeefdeadbeefdeadbeef").unwrap(),
