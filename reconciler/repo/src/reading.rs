@@ -11,13 +11,13 @@ use fleetwright_core::snapshot::{BlobId, CommitId, RefusedEntry, Snapshot, Sourc
 use git2::{ObjectType, Odb, Oid, Repository};
 
 use crate::error::RepoError;
-use crate::names::refused_part;
+use crate::names::{refused_part, visible};
 use crate::objects::{Objects, damaged};
 
 /// The largest file that is read.
 pub const BLOB_BYTES_MAX: usize = 1 << 20;
 /// How many entries are looked at, directories included.
-pub const ENTRIES_MAX: usize = 100_000;
+pub const ENTRIES_MAX: usize = 50_000;
 /// How many directories deep a file may be.
 pub const TREE_DEPTH_MAX: usize = 16;
 /// How much all files together may hold: they stay in memory, twice while one commit follows another.
@@ -94,7 +94,7 @@ impl<'a> Found<'a> {
     }
 
     pub fn refuse(&mut self, path: &str, why: &str) {
-        self.refused.push(RefusedEntry { path: path.to_owned(), why: why.to_owned() });
+        self.refused.push(RefusedEntry { path: visible(path), why: why.to_owned() });
     }
 
     pub fn refuse_size(&mut self, path: &str, bytes: u64) {
