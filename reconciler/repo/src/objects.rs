@@ -16,6 +16,9 @@ pub struct Objects {
     pub(crate) repo: Repository,
 }
 
+/// The largest commit that is looked at: who may push may write a message without end.
+const COMMIT_BYTES_MAX: usize = 1 << 20;
+
 /// What a commit says of itself, bytes that are no UTF-8 replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommitInfo {
@@ -117,6 +120,10 @@ impl Objects {
 
     /// A ref may be pointed at anything by whoever may push; what is no commit is told as what it is.
     fn commit(&self, id: Oid) -> Result<git2::Commit<'_>, RepoError> {
+        let size = self.repo.odb().and_then(|odb| odb.read_header(id)).map_or(0, |(bytes, _)| bytes);
+        if size > COMMIT_BYTES_MAX {
+            return Err(RepoError::TooLarge { detail: format!("commit {id} holds {size} bytes") });
+        }
         self.repo.find_commit(id).map_err(|error| match self.repo.odb().and_then(|odb| odb.read_header(id)) {
             Ok((_, kind)) if kind != ObjectType::Commit => {
                 RepoError::refused(format!("{id}, which a ref names, is a {kind} and no commit"))

@@ -14,8 +14,8 @@ use crate::error::RepoError;
 use crate::names::{refused_part, visible};
 use crate::objects::{Objects, damaged};
 
-/// The largest file that is read.
-pub const BLOB_BYTES_MAX: usize = 1 << 20;
+/// The largest file that is read: the status of a set of a thousand clusters that rotate all at once takes half of it.
+pub const BLOB_BYTES_MAX: usize = 8 << 20;
 /// How many entries are looked at, directories included.
 pub const ENTRIES_MAX: usize = 50_000;
 /// How many directories deep a file may be.
