@@ -6,12 +6,13 @@
 pub mod judging;
 pub mod making;
 pub mod measured;
+pub mod step;
 
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-pub use making::Step;
+pub use step::Step;
 
 /// One bad input.
 #[derive(Debug, Deserialize)]
