@@ -4,7 +4,7 @@
 use fleetwright_core::publication::{self, Changes, Notices};
 use fleetwright_core::record::Record;
 use fleetwright_core::snapshot::CommitId;
-use fleetwright_repo::{NewCommit, Objects, PushError, RefUpdate, RepoError, Upstream};
+use fleetwright_repo::{NewCommit, PushError, RefUpdate, RepoError, Upstream};
 use fleetwright_schema::units::Timestamp;
 
 use crate::tip::{OBSERVED_REF, RECORD_REF, Tip};
@@ -80,7 +80,7 @@ pub fn publish(
     tip: &Tip,
     publication: &Publication<'_>,
 ) -> Result<Published, PublishError> {
-    let changes = changes(upstream.objects(), tip, publication)?;
+    let changes = changes(tip, publication)?;
     let summary = summary(&tip.record, publication.record, tip);
     let separate = tip.commit != tip.status_commit;
     if tip.commit.is_none() || (tip.status_commit.is_none() && !separate) {
@@ -90,6 +90,7 @@ pub fn publish(
     let commit = upstream.objects().write_commit(&NewCommit {
         parent: tip.status_commit.clone(),
         changes: &changes,
+        afresh: (!tip.edited.is_empty()).then_some("status"),
         message: &message,
         author_name: AUTHOR,
         author_email: EMAIL,
@@ -123,22 +124,13 @@ fn ref_update(tip: &Tip, name: &str, new: &CommitId) -> RefUpdate {
     RefUpdate { name: name.to_owned(), expected: tip.refs.get(name).cloned(), new: Some(new.clone()) }
 }
 
-fn changes(objects: &Objects, tip: &Tip, publication: &Publication<'_>) -> Result<Changes, PublishError> {
+fn changes(tip: &Tip, publication: &Publication<'_>) -> Result<Changes, PublishError> {
     // A branch that has no status yet gets all of it.
     if tip.edited.is_empty() && tip.status_commit.is_some() {
         return Ok(publication::changes(&tip.record, publication.record, publication.notices)?);
     }
     // Somebody else wrote below status/: everything there is written anew, and what does not belong goes.
-    let mut changes = publication::all_files(publication.record, publication.notices)?;
-    if let Some(commit) = &tip.status_commit {
-        let keep = |path: &str| path.starts_with("status/");
-        let present = objects.snapshot(commit, &keep, None)?.snapshot;
-        let paths = present.files.keys().map(|path| path.to_string());
-        for path in paths.chain(tip.edited.iter().cloned()) {
-            changes.entry(path).or_insert(None);
-        }
-    }
-    Ok(changes)
+    Ok(publication::all_files(publication.record, publication.notices)?)
 }
 
 /// The first line of the commit: what happened to which clusters, in words that fit.

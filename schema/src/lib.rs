@@ -23,3 +23,4 @@ mod validate;
 pub mod yaml;
 
 pub use defaults::builtin_defaults;
+pub use rules::TAGS_MAX;

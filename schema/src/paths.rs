@@ -72,8 +72,19 @@ pub fn misplaced(path: &str) -> Option<Diagnostic> {
     Some(problem.hint_maybe(renamed.map(|renamed| format!("rename it to {renamed}"))))
 }
 
+/// Where documents are, other than `fleet.yaml`; a file of such a name hides all that were below it.
+const FOLDERS: [(&str, DocumentKind); 4] = [
+    ("clustersets", DocumentKind::ClusterSet),
+    ("cluster-types", DocumentKind::ClusterType),
+    ("infra-services", DocumentKind::InfraService),
+    ("approvals", DocumentKind::RemovalApproval),
+];
+
 /// The document that someone meant to write to a path which holds none.
 fn meant(path: &str) -> Option<DocumentKind> {
+    if let Some((_, kind)) = FOLDERS.into_iter().find(|(folder, _)| *folder == path) {
+        return Some(kind);
+    }
     let lower = path.to_lowercase();
     let (folder, rest) = path.split_once('/').unwrap_or(("", path));
     if !lower.ends_with(".yaml") && !lower.ends_with(".yml") {
@@ -97,12 +108,6 @@ fn meant_service(rest: &str) -> Option<DocumentKind> {
 }
 
 fn meant_folder(folder: &str) -> Option<DocumentKind> {
-    const FOLDERS: [(&str, DocumentKind); 4] = [
-        ("clustersets", DocumentKind::ClusterSet),
-        ("cluster-types", DocumentKind::ClusterType),
-        ("infra-services", DocumentKind::InfraService),
-        ("approvals", DocumentKind::RemovalApproval),
-    ];
     let near = nearest(folder, FOLDERS.map(|(name, _)| name))?;
     let distance = strsim::osa_distance(&folder.to_lowercase().replace('_', "-"), near);
     FOLDERS.into_iter().find(|(name, _)| *name == near && distance <= 2).map(|(_, kind)| kind)

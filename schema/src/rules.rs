@@ -10,6 +10,8 @@ use crate::documents::{ClusterSet, ClusterType, InfraService, RemovalApproval};
 use crate::names::{Cloud, Location, Region};
 use crate::positions::Positions;
 
+pub use layer::TAGS_MAX;
+
 /// Checks one document against all rules that need no other file.
 pub(crate) fn check(document: &Document, positions: &Positions, problems: &mut Problems) {
     let mut rules = Rules { positions, problems };

@@ -105,7 +105,11 @@ impl FromStr for Timestamp {
     fn from_str(text: &str) -> Result<Self, String> {
         let parsed: jiff::Timestamp =
             text.parse().map_err(|_| format!("{text:?} is no time; write it like 2026-11-21T22:00:00Z"))?;
-        Ok(Self::from_unix_seconds(parsed.as_second()))
+        // Outside of what is kept, another time than the one that was written would be meant.
+        match Self::from_unix_seconds(parsed.as_second()) {
+            kept if kept.0 == parsed.as_second() => Ok(kept),
+            _ => Err(format!("{text:?} is not in the years 1970 to 9999")),
+        }
     }
 }
 

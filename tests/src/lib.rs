@@ -2,6 +2,7 @@
 //! witness who judges every commit of its history by the promises.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+pub mod bad_inputs;
 pub mod bench;
 pub mod drive;
 pub mod fleets;

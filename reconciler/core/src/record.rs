@@ -76,13 +76,19 @@ impl Record {
 fn parse_one(name: &str, content: &[u8]) -> Result<(SetId, Arc<ClusterSetStatus>), String> {
     let path_id: SetId = name.parse()?;
     let text = std::str::from_utf8(content).map_err(|error| error.to_string())?;
-    let mut status: ClusterSetStatus = serde_saphyr::from_str(text).map_err(|error| first_line(&error.to_string()))?;
+    let mut status: ClusterSetStatus =
+        serde_saphyr::from_str_with_options(text, reading()).map_err(|error| first_line(&error.to_string()))?;
     if status.metadata.id() != path_id {
         return Err("its metadata names another set".to_owned());
     }
     check_sound(&status)?;
     intern_specs(&mut status);
     Ok((path_id, Arc::new(status)))
+}
+
+/// The usual budget of the parser is less than the status of a thousand clusters takes while they rotate.
+fn reading() -> serde_saphyr::Options {
+    serde_saphyr::options! { budget: serde_saphyr::budget! { max_events: 8_000_000, max_nodes: 4_000_000 } }
 }
 
 /// A record that contradicts itself was not written by us, and is not acted on.
@@ -93,6 +99,9 @@ fn check_sound(status: &ClusterSetStatus) -> Result<(), String> {
         let ClusterMetadata { name, ordinal, .. } = &cluster.metadata;
         if !names.insert(name) || !ordinals.insert(*ordinal) {
             return Err(format!("it names {name} or its ordinal {ordinal} twice"));
+        }
+        if status.metadata.id().cluster_name(*ordinal).as_ref() != Ok(name) {
+            return Err(format!("it gives {name} the ordinal {ordinal}, which is another cluster's"));
         }
     }
     let (count, surge) = (status.spec.count, status.spec.update_strategy.cluster_rotation.max_surge);

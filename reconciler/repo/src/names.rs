@@ -60,6 +60,12 @@ fn is_hidden(c: char) -> bool {
         || matches!(c, '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
+/// A path as it may be printed: a terminal obeys what stands in it otherwise, and a log gets lines of its own.
+pub(crate) fn visible(path: &str) -> String {
+    let shown = |c: char| if is_hidden(c) { c.escape_unicode().to_string() } else { c.to_string() };
+    path.chars().map(shown).collect()
+}
+
 /// NTFS drops trailing dots and spaces, reads `:` as a stream, and knows `.git` as `git~1` too.
 fn is_dot_git(name: &str) -> bool {
     let stem = name.split(':').next().unwrap_or_default().trim_end_matches(['.', ' ']);

@@ -3,17 +3,21 @@
 //! Owns the one door to libgit2 that [`Mirror`](crate::Mirror) and [`LocalRepo`](crate::LocalRepo) share; may not touch a
 //! ref, a working tree or a remote.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fleetwright_core::snapshot::CommitId;
-use git2::{ErrorCode, Oid, Repository, Tree};
+use git2::{ErrorCode, ObjectType, Oid, Repository, Tree};
 
 use crate::error::RepoError;
+use crate::reading::{ENTRIES_MAX, joined};
 
 /// The objects of one repository.
 pub struct Objects {
     pub(crate) repo: Repository,
 }
+
+/// The largest commit that is looked at: who may push may write a message without end.
+const COMMIT_BYTES_MAX: usize = 1 << 20;
 
 /// What a commit says of itself, bytes that are no UTF-8 replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +61,9 @@ impl Objects {
     /// The commit that a revision means: `main`, `HEAD~2`, a tag, the start of an id.
     pub fn resolve(&self, revision: &str) -> Result<CommitId, RepoError> {
         let object = self.repo.revparse_single(revision)?;
-        commit_id(object.peel_to_commit()?.id())
+        let kind = object.kind().map_or("nothing", |kind| kind.str());
+        let peeled = object.peel_to_commit();
+        commit_id(peeled.map_err(|_| RepoError::refused(format!("{revision:?} names a {kind}, and no commit")))?.id())
     }
 
     /// Whether the commit itself is here.
@@ -75,13 +81,13 @@ impl Objects {
             return Ok(false);
         }
         let (commit, ancestor) = (oid(commit)?, oid(ancestor)?);
-        self.repo.find_commit(commit)?;
+        self.commit(commit)?;
         Ok(commit == ancestor || self.repo.graph_descendant_of(commit, ancestor).map_err(damaged)?)
     }
 
     /// Author, time, message and parents.
     pub fn commit_info(&self, commit: &CommitId) -> Result<CommitInfo, RepoError> {
-        let commit = self.repo.find_commit(oid(commit)?)?;
+        let commit = self.commit(oid(commit)?)?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let author = commit.author();
         Ok(CommitInfo {
@@ -106,22 +112,68 @@ impl Objects {
         }
     }
 
-    /// Paths that differ between two commits, sorted; against nothing, all paths. Renames show as both paths.
+    /// Paths that differ between two commits, sorted; against nothing, all paths. Renames show as both paths, and a
+    /// directory that only one of them has shows as itself, `junk/`: what is below it may have no end.
     pub fn changed_paths(&self, from: Option<&CommitId>, to: &CommitId) -> Result<Vec<String>, RepoError> {
         let from = from.map(|from| self.tree_of(from)).transpose()?;
-        let to = self.tree_of(to)?;
-        let diff = self.repo.diff_tree_to_tree(from.as_ref(), Some(&to), None).map_err(damaged)?;
-        let paths: BTreeSet<String> = diff
-            .deltas()
-            .flat_map(|delta| [delta.old_file().path_bytes(), delta.new_file().path_bytes()])
-            .flatten()
-            .map(|path| String::from_utf8_lossy(path).into_owned())
-            .collect();
-        Ok(paths.into_iter().collect())
+        let mut comparison = Comparison { repo: &self.repo, entries: 0, paths: BTreeSet::new() };
+        comparison.compare(from.as_ref().map(Tree::id), self.tree_of(to)?.id(), "")?;
+        Ok(comparison.paths.into_iter().collect())
     }
 
     pub(crate) fn tree_of(&self, commit: &CommitId) -> Result<Tree<'_>, RepoError> {
-        let commit = self.repo.find_commit(oid(commit)?)?;
-        commit.tree().map_err(damaged)
+        self.commit(oid(commit)?)?.tree().map_err(damaged)
+    }
+
+    /// A ref may be pointed at anything by whoever may push; what is no commit is told as what it is.
+    fn commit(&self, id: Oid) -> Result<git2::Commit<'_>, RepoError> {
+        let size = self.repo.odb().and_then(|odb| odb.read_header(id)).map_or(0, |(bytes, _)| bytes);
+        if size > COMMIT_BYTES_MAX {
+            return Err(RepoError::TooLarge { detail: format!("commit {id} holds {size} bytes") });
+        }
+        self.repo.find_commit(id).map_err(|error| match self.repo.odb().and_then(|odb| odb.read_header(id)) {
+            Ok((_, kind)) if kind != ObjectType::Commit => {
+                RepoError::refused(format!("{id}, which a ref names, is a {kind} and no commit"))
+            }
+            _ => error.into(),
+        })
+    }
+}
+
+/// Two trees beside each other; bounded, because whoever may push may write trees that share all their parts.
+struct Comparison<'a> {
+    repo: &'a Repository,
+    entries: usize,
+    paths: BTreeSet<String>,
+}
+
+type Listing = BTreeMap<Vec<u8>, (bool, i32, Oid)>;
+
+impl Comparison<'_> {
+    fn compare(&mut self, old: Option<Oid>, new: Oid, dir: &str) -> Result<(), RepoError> {
+        let (old, new) = (old.map_or(Ok(Listing::new()), |old| self.listing(old))?, self.listing(new)?);
+        self.entries += old.len() + new.len();
+        if self.entries > 2 * ENTRIES_MAX {
+            return Err(RepoError::TooLarge { detail: format!("{dir}: more than {ENTRIES_MAX} entries changed") });
+        }
+        for name in old.keys().chain(new.keys()) {
+            let path = joined(dir, name);
+            match (old.get(name), new.get(name)) {
+                (before, after) if before == after => {}
+                (Some((true, _, before)), Some((true, _, after))) => self.compare(Some(*before), *after, &path)?,
+                (before, after) => {
+                    let sides = before.into_iter().chain(after);
+                    self.paths
+                        .extend(sides.map(|(folder, ..)| if *folder { format!("{path}/") } else { path.clone() }));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn listing(&self, id: Oid) -> Result<Listing, RepoError> {
+        let tree = self.repo.find_tree(id).map_err(damaged)?;
+        let folder = |entry: &git2::TreeEntry<'_>| entry.kind() == Some(ObjectType::Tree);
+        Ok(tree.iter().map(|e| (e.name_bytes().to_vec(), (folder(&e), e.filemode_raw(), e.id()))).collect())
     }
 }

@@ -11,17 +11,17 @@ use fleetwright_core::snapshot::{BlobId, CommitId, RefusedEntry, Snapshot, Sourc
 use git2::{ObjectType, Odb, Oid, Repository};
 
 use crate::error::RepoError;
-use crate::names::refused_part;
+use crate::names::{refused_part, visible};
 use crate::objects::{Objects, damaged};
 
-/// The largest file that is read.
-pub const BLOB_BYTES_MAX: usize = 1 << 20;
+/// The largest file that is read: the status of a set of a thousand clusters that rotate all at once takes half of it.
+pub const BLOB_BYTES_MAX: usize = 8 << 20;
 /// How many entries are looked at, directories included.
-pub const ENTRIES_MAX: usize = 100_000;
+pub const ENTRIES_MAX: usize = 50_000;
 /// How many directories deep a file may be.
 pub const TREE_DEPTH_MAX: usize = 16;
-/// How much all files together may hold.
-pub const SNAPSHOT_BYTES_MAX: usize = 256 << 20;
+/// How much all files together may hold: they stay in memory, twice while one commit follows another.
+pub const SNAPSHOT_BYTES_MAX: usize = 64 << 20;
 /// A tree object is parsed in one piece, so its size is bounded before.
 const TREE_BYTES_MAX: usize = 16 << 20;
 
@@ -75,12 +75,13 @@ impl<'a> Found<'a> {
         Self { keep, files: BTreeMap::new(), refused: Vec::new(), entries: 0, bytes: 0 }
     }
 
-    pub fn enter(&mut self, depth: usize, entries: usize) -> Result<(), RepoError> {
+    /// The directory is named where a limit is met, for whoever has to find what is too much.
+    pub fn enter(&mut self, dir: &str, depth: usize, entries: usize) -> Result<(), RepoError> {
         self.entries += entries;
         let detail = match (depth > TREE_DEPTH_MAX, self.entries > ENTRIES_MAX) {
             (false, false) => return Ok(()),
-            (true, _) => format!("directories are nested more than {TREE_DEPTH_MAX} deep"),
-            (false, true) => format!("there are more than {ENTRIES_MAX} entries"),
+            (true, _) => format!("{}: directories are nested more than {TREE_DEPTH_MAX} deep", named(dir)),
+            (false, true) => format!("{}: there are more than {ENTRIES_MAX} entries", named(dir)),
         };
         Err(RepoError::TooLarge { detail })
     }
@@ -93,7 +94,7 @@ impl<'a> Found<'a> {
     }
 
     pub fn refuse(&mut self, path: &str, why: &str) {
-        self.refused.push(RefusedEntry { path: path.to_owned(), why: why.to_owned() });
+        self.refused.push(RefusedEntry { path: visible(path), why: why.to_owned() });
     }
 
     pub fn refuse_size(&mut self, path: &str, bytes: u64) {
@@ -103,7 +104,8 @@ impl<'a> Found<'a> {
     pub fn add(&mut self, path: Arc<str>, file: SourceFile) -> Result<(), RepoError> {
         self.bytes += file.content.len();
         if self.bytes > SNAPSHOT_BYTES_MAX {
-            return Err(RepoError::TooLarge { detail: format!("the files hold more than {SNAPSHOT_BYTES_MAX} bytes") });
+            let detail = format!("{path}: the files up to here hold more than {SNAPSHOT_BYTES_MAX} bytes");
+            return Err(RepoError::TooLarge { detail });
         }
         self.files.insert(path, file);
         Ok(())
@@ -135,6 +137,10 @@ pub(crate) fn joined(dir: &str, name: &[u8]) -> String {
     }
 }
 
+fn named(dir: &str) -> &str {
+    if dir.is_empty() { "the root" } else { dir }
+}
+
 struct Entry {
     name: Vec<u8>,
     mode: i32,
@@ -151,8 +157,8 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn read_tree(&mut self, id: Oid, dir: &str, depth: usize) -> Result<(), RepoError> {
-        let entries = self.entries(id)?;
-        self.found.enter(depth, entries.len())?;
+        let entries = self.entries(id, dir)?;
+        self.found.enter(dir, depth, entries.len())?;
         let is_twin = twins(entries.iter().map(|entry| entry.name.as_slice()));
         for entry in &entries {
             let path = joined(dir, &entry.name);
@@ -168,12 +174,14 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn entries(&self, id: Oid) -> Result<Vec<Entry>, RepoError> {
+    fn entries(&self, id: Oid, dir: &str) -> Result<Vec<Entry>, RepoError> {
         let (bytes, _) = self.odb.read_header(id).map_err(damaged)?;
         if bytes > TREE_BYTES_MAX {
-            return Err(RepoError::TooLarge { detail: format!("a directory's listing holds {bytes} bytes") });
+            let detail = format!("{}: its listing holds {bytes} bytes", named(dir));
+            return Err(RepoError::TooLarge { detail });
         }
-        let tree = self.repo.find_tree(id).map_err(damaged)?;
+        let lost = |e: git2::Error| RepoError::corrupt(format!("{}: {}", named(dir), e.message()));
+        let tree = self.repo.find_tree(id).map_err(lost)?;
         let entry = |entry: git2::TreeEntry<'_>| Entry {
             name: entry.name_bytes().to_vec(),
             mode: entry.filemode_raw(),
@@ -189,7 +197,8 @@ impl Reader<'_> {
             return self.found.add(path.clone(), file.clone());
         }
         // The header first: a few kilobytes of zlib can unfold to gigabytes.
-        let (bytes, kind) = self.odb.read_header(id).map_err(damaged)?;
+        let lost = |e: git2::Error| RepoError::corrupt(format!("{path}: {}", e.message()));
+        let (bytes, kind) = self.odb.read_header(id).map_err(lost)?;
         if kind != ObjectType::Blob {
             return Err(RepoError::corrupt(format!("{path} is a file by its mode, and {kind} by its object")));
         }

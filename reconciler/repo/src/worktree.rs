@@ -47,7 +47,7 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn read_directory(&mut self, dir: &Path, relative: &str, depth: usize) -> Result<(), RepoError> {
         let entries = listed(dir)?;
-        self.found.enter(depth, entries.len())?;
+        self.found.enter(relative, depth, entries.len())?;
         let names: Vec<Vec<u8>> = entries.iter().map(|entry| entry.file_name().into_vec()).collect();
         let is_twin = twins(names.iter().map(Vec::as_slice));
         for (entry, name) in entries.iter().zip(&names) {

@@ -22,6 +22,8 @@ pub struct NewCommit<'a> {
     pub parent: Option<CommitId>,
     /// Content by path; `None` deletes. A path that is not there need not be deleted, and is then no change.
     pub changes: &'a BTreeMap<String, Option<Vec<u8>>>,
+    /// A folder of the root that is written anew: whatever stands there and `changes` does not name goes.
+    pub afresh: Option<&'a str>,
     /// The message; a line end is added if it has none.
     pub message: &'a str,
     /// Author and committer.
@@ -41,7 +43,8 @@ impl Objects {
         let changes = Node::from_changes(new.changes)?;
         let parent = new.parent.as_ref().map(|id| Ok::<_, RepoError>(repo.find_commit(oid(id)?)?)).transpose()?;
         let base = parent.as_ref().map(git2::Commit::tree).transpose().map_err(damaged)?;
-        let tree = write_tree(repo, base.as_ref(), &changes)?;
+        let kept = new.afresh.map(|folder| without(repo, base.as_ref(), folder)).transpose()?;
+        let tree = write_tree(repo, kept.as_ref().or(base.as_ref()), &changes)?;
         let unchanged = base.as_ref().map_or(tree.is_empty(), |base| base.id() == tree.id());
         if unchanged {
             return Ok(None);
@@ -71,6 +74,12 @@ impl<'a> Node<'a> {
         }
         Ok(root)
     }
+}
+
+fn without<'r>(repo: &'r Repository, base: Option<&Tree<'_>>, folder: &str) -> Result<Tree<'r>, RepoError> {
+    let mut builder = repo.treebuilder(base).map_err(damaged)?;
+    remove(&mut builder, folder)?;
+    repo.find_tree(builder.write()?).map_err(damaged)
 }
 
 fn write_tree<'r>(repo: &'r Repository, base: Option<&Tree<'_>>, changes: &Node<'_>) -> Result<Tree<'r>, RepoError> {

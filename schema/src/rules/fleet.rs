@@ -17,6 +17,11 @@ pub(super) fn check(fleet: &Fleet, rules: &mut Rules<'_>) {
         layer::check(&environment.defaults, &format!("/spec/environments/{index}/defaults"), rules);
     }
     check_pools(&spec.address_pools, rules);
+    if let Some(branch) = spec.publishing.branch.as_deref().filter(|branch| !is_branch(branch)) {
+        let hint = Some("git takes no `..`, `//`, `/.` or `.lock` in it, and no `.` or `/` at its end".into());
+        let message = format!("{} is no name of a branch", shown(branch));
+        rules.error("/spec/publishing/branch", "branch-unsound", message, hint);
+    }
     for (index, window) in spec.maintenance_windows.iter().enumerate() {
         check_window(window, &format!("/spec/maintenanceWindows/{index}"), rules);
     }
@@ -68,6 +73,12 @@ fn check_pool(pool: &AddressPool, at: &str, rules: &mut Rules<'_>) -> Option<Blo
         }
         Ok(block) => Some(block),
     }
+}
+
+/// What `git check-ref-format` takes, of what the schema's pattern lets through.
+fn is_branch(branch: &str) -> bool {
+    let sound = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.ends_with(".lock");
+    branch != "HEAD" && !branch.ends_with('.') && !branch.contains("..") && branch.split('/').all(sound)
 }
 
 fn check_window(window: &MaintenanceWindow, at: &str, rules: &mut Rules<'_>) {

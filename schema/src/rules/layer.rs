@@ -8,7 +8,8 @@ use crate::positions::{Positions, escape};
 use crate::set::{DrainTimeoutPolicy, NodePool, SetLayer};
 use crate::yaml::Content;
 
-const TAGS_MAX: usize = 40;
+/// What clouds take beside our own, in all layers together.
+pub const TAGS_MAX: usize = 40;
 const TAG_KEY_CHARACTERS_MAX: usize = 63;
 const TAG_VALUE_CHARACTERS_MAX: usize = 256;
 /// The prefix of the tags by which Fleetwright knows its own resources.
@@ -43,6 +44,10 @@ fn node_pool(pool: &NodePool, at: &str, rules: &mut Rules<'_>) {
         rules.error(&format!("{at}/minCount"), "min-above-max", message, None);
     }
     for (key, value) in &spec.labels {
+        if is_own(key) {
+            let message = format!("{} is kept for Fleetwright itself: it begins with `{OWN_PREFIX}`", shown(key));
+            rules.error(&format!("{at}/labels/{}", escape(key)), "label-unsound", message, None);
+        }
         if !is_label_key(key) || !(value.is_empty() || is_label_part(value)) {
             let message = format!("{} is no label of Kubernetes", shown(&format!("{key}={value}")));
             rules.error(&format!("{at}/labels/{}", escape(key)), "label-unsound", message, Some(LABEL_HINT.into()));
@@ -100,6 +105,11 @@ fn check_tags(tags: &BTreeMap<String, String>, at: &str, rules: &mut Rules<'_>) 
     }
 }
 
+/// Some clouds fold case.
+fn is_own(key: &str) -> bool {
+    key.to_lowercase().starts_with(OWN_PREFIX)
+}
+
 fn tag_problem(key: &str, value: &str) -> Option<String> {
     let length = |text: &str| text.chars().count();
     let hidden = |text: &str| text.chars().any(char::is_control);
@@ -108,7 +118,7 @@ fn tag_problem(key: &str, value: &str) -> Option<String> {
         _ if length(key) > TAG_KEY_CHARACTERS_MAX => {
             Some(format!("the key {} is longer than {TAG_KEY_CHARACTERS_MAX} characters", shown(key)))
         }
-        _ if key.to_lowercase().starts_with(OWN_PREFIX) => {
+        _ if is_own(key) => {
             Some(format!("{} is kept for Fleetwright itself: it begins with `{OWN_PREFIX}`", shown(key)))
         }
         _ if length(value) > TAG_VALUE_CHARACTERS_MAX => {

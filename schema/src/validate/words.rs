@@ -125,8 +125,11 @@ pub(super) fn type_hint(pointer: &str, expected: &str, instance: &Value, raw: Op
 /// Why a text is no number, where other tools would take it for one.
 fn number_hint(raw: &Scalar) -> Option<String> {
     let digits = || "write numbers in decimal digits alone, without leading zeros, signs, `_` or exponents".to_owned();
+    let large =
+        raw.plain && raw.text.trim_start_matches('-').bytes().all(|b| b.is_ascii_digit()) && raw.text.len() > 18;
     match raw.is_quoted_number() {
         true => Some(format!("remove the quotes: {}", raw.text)),
+        false if large => Some("no number here is that large".to_owned()),
         false => raw.number_meant().then(digits),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError};
 
-use super::text::{is_bidi_override, is_control};
+use super::text::{is_bidi_override, is_control, is_invisible};
 use super::{ALIAS_NODES_MAX, ANCHORS_MAX, Content, DEPTH_MAX, Entry, Node, Scalar, Source};
 use crate::diagnostic::{Diagnostic, Problems, Span, shown};
 
@@ -240,9 +240,13 @@ impl Builder<'_> {
 
     /// Escapes can name what the raw text may not hold.
     fn check_escapes(&mut self, text: &str, span: Span) {
-        let found = text.chars().find(|c| is_bidi_override(*c) || is_control(*c));
+        let found = text.chars().find(|c| is_bidi_override(*c) || is_control(*c) || is_invisible(*c));
         let Some(c) = found.filter(|_| !self.problems.names_line(span.line)) else { return };
-        let rule = if is_bidi_override(c) { "bidi-override" } else { "control-character" };
+        let rule = match c {
+            _ if is_bidi_override(c) => "bidi-override",
+            _ if is_invisible(c) => "invisible-character",
+            _ => "control-character",
+        };
         let problem = self.error(rule, span, format!("this text holds the character U+{:04X}", u32::from(c)));
         self.problems.add(problem.hint("remove the escape"));
     }

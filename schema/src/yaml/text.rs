@@ -66,8 +66,20 @@ pub(crate) fn is_control(c: char) -> bool {
     (c.is_control() && !matches!(c, '\n' | '\t')) || matches!(c, '\u{FEFF}' | '\u{FFFE}' | '\u{FFFF}')
 }
 
+/// Characters of no width, and ends of lines to some editors alone: what they stand in reads as another text.
+pub(crate) fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{00AD}' | '\u{180E}' | '\u{200B}' | '\u{2028}' | '\u{2029}' | '\u{2060}'..='\u{2064}' | '\u{E0000}'..='\u{E007F}')
+}
+
+/// The first line of what Git LFS leaves in place of a file.
+const LARGE_FILE_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
+
 pub(super) fn decode(path: &str, bytes: &[u8]) -> Result<Source, Box<Diagnostic>> {
     let refuse = |rule, message: String| Diagnostic::error(rule, path, message);
+    if bytes.starts_with(LARGE_FILE_POINTER) {
+        let problem = refuse("large-file-pointer", "the file is a pointer of Git LFS, not the document".into());
+        return Err(Box::new(problem.hint("take it out of LFS: `git lfs untrack`, and commit the file itself")));
+    }
     if bytes.len() > FILE_BYTES_MAX {
         let message = format!("the file has {} bytes; at most {FILE_BYTES_MAX} are read", bytes.len());
         return Err(Box::new(refuse("file-too-large", message)));
@@ -136,6 +148,11 @@ fn unwanted(c: char) -> Option<(&'static str, String, &'static str)> {
         _ if is_bidi_override(c) => Some((
             "bidi-override",
             format!("U+{code:04X} changes the direction of text, so that people read another file than we do"),
+            "remove the character",
+        )),
+        _ if is_invisible(c) => Some((
+            "invisible-character",
+            format!("the character U+{code:04X} stands here, which nobody sees"),
             "remove the character",
         )),
         _ if is_control(c) => Some((

@@ -19,6 +19,9 @@ pub const BRANCH: &str = "refs/heads/main";
 /// So many earlier states a lagging remote may answer with.
 const PAST_MAX: usize = 4;
 
+/// After it lagged, a copy shows the truth at least this long.
+const CAUGHT_UP: Duration = Duration::from_minutes(6);
+
 type Refs = BTreeMap<String, CommitId>;
 
 /// How many calls of a hundred go wrong, by kind.
@@ -49,6 +52,7 @@ pub struct Remote {
     refs: Refs,
     past: VecDeque<Refs>,
     lagging: Option<(Timestamp, Refs)>,
+    caught_up_until: Timestamp,
     tips: BTreeMap<CommitId, Tip>,
     last_tip: Tip,
     record_cache: RecordCache,
@@ -68,6 +72,7 @@ impl Remote {
             refs: Refs::new(),
             past: VecDeque::new(),
             lagging: None,
+            caught_up_until: Timestamp::MIN,
             tips: BTreeMap::new(),
             last_tip: 0,
             record_cache: RecordCache::new(),
@@ -133,6 +138,7 @@ impl Remote {
         let commit = self.objects.write_commit(&NewCommit {
             parent,
             changes,
+            afresh: None,
             message: "edit",
             author_name: "A Person",
             author_email: "person@example.com",
@@ -150,14 +156,18 @@ impl Remote {
 
     /// A copy that lags answers with one earlier state, once or for minutes on end.
     fn answer(&mut self, now: Timestamp) -> Result<Refs, RepoError> {
-        self.lagging = self.lagging.take().filter(|(until, _)| now < *until && self.odds.stale > 0);
+        if self.lagging.as_ref().is_some_and(|(until, _)| *until <= now || self.odds.stale == 0) {
+            // It catches up for a while: no copy lags for ever.
+            self.lagging = None;
+            self.caught_up_until = now.plus(CAUGHT_UP);
+        }
         if self.hits(|odds| odds.unreachable) {
             return Err(RepoError::Unreachable { detail: "connection reset by peer".to_owned() });
         }
         if let Some((_, past)) = &self.lagging {
             return Ok(past.clone());
         }
-        let stale = self.hits(|odds| odds.stale) && !self.past.is_empty();
+        let stale = self.hits(|odds| odds.stale) && !self.past.is_empty() && self.caught_up_until <= now;
         if !stale {
             return Ok(self.refs.clone());
         }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use fleetwright_schema::TAGS_MAX;
 use fleetwright_schema::defaults::builtin_defaults;
 use fleetwright_schema::diagnostic::{Diagnostic, nearest};
 use fleetwright_schema::document::{Document, Parsed, escape, read};
@@ -167,6 +168,12 @@ impl Stack<'_> {
                 return None;
             }
         };
+        let tags = layer.tags?;
+        if tags.len() > TAGS_MAX {
+            let message =
+                format!("{} tags are given in all layers; clouds take {TAGS_MAX} beside Fleetwright's own", tags.len());
+            problems.push(set.problem("/spec/tags", "too-many-tags", message));
+        }
         let strategy = layer.update_strategy?;
         let rotation = strategy.cluster_rotation?;
         Some(ResolvedSet {
@@ -177,7 +184,7 @@ impl Stack<'_> {
                 node_pools: layer.node_pools?,
                 infra_services,
                 network: layer.network?,
-                tags: layer.tags?,
+                tags,
             }),
             update_strategy: UpdateStrategy {
                 cluster_rotation: Rotation {

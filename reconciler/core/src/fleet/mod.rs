@@ -32,13 +32,13 @@ pub struct FleetCache {
     pub files_parsed: usize,
 }
 
-/// The blobs that a resolved set rests on.
+/// The blobs that a resolved set rests on; those of services with whether they can be used, for that rests on other files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct ResolveKey {
     own: BlobId,
     fleet: BlobId,
     cluster_type: Option<BlobId>,
-    infra: Arc<Vec<BlobId>>,
+    infra: Arc<Vec<(BlobId, bool)>>,
 }
 
 /// One set of the fleet.
@@ -106,7 +106,7 @@ pub fn read_fleet(snapshot: &Snapshot, cache: &mut FleetCache) -> FleetReading {
     let Document::Fleet(fleet) = &fleet_file.document else { return reading };
     reading.config = Some(Arc::new(fleet.spec.clone()));
     resolve_sets(&files, fleet_blob, fleet_file, &fleet.spec, cache, &mut reading);
-    rules::check(&fleet.spec, fleet_file, &mut reading);
+    rules::check(&fleet.spec, fleet_file, &files, &mut reading);
     rules::check_services(&files, &mut reading);
     reading.diagnostics.sort();
     reading
@@ -131,6 +131,7 @@ fn sort_files(snapshot: &Snapshot, cache: &mut FleetCache) -> Files {
         };
         let read = parse_once(path, file, cache);
         kept.insert((Arc::clone(path), file.blob.clone()), Arc::clone(&read));
+        let read = rules::without_missing_manifests(path, read, snapshot);
         place(kind, path, file, read, &mut files);
     }
     for refused in &snapshot.refused {
@@ -217,7 +218,7 @@ fn resolve_sets(
     cache: &mut FleetCache,
     reading: &mut FleetReading,
 ) {
-    let infra = Arc::new(files.infra.values().map(|(blob, _)| blob.clone()).collect::<Vec<_>>());
+    let infra = Arc::new(files.infra.values().map(|(blob, read)| (blob.clone(), read.is_ok())).collect::<Vec<_>>());
     let services = infra_services(files);
     let mut kept = BTreeMap::new();
     for (id, (own, read)) in &files.sets {

@@ -1,6 +1,7 @@
 //! Rules across files: names that fit, waves, address pools and budgets that can be met at all.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use fleetwright_schema::diagnostic::{Diagnostic, Severity};
 use fleetwright_schema::document::{Document, Parsed};
@@ -8,50 +9,66 @@ use fleetwright_schema::documents::{Budget, BudgetScope, FleetSpec};
 use fleetwright_schema::names::{ClusterName, SetId};
 use fleetwright_schema::set::Feature;
 
-use super::{Files, FleetReading};
+use super::{Files, FleetReading, Read};
 use crate::desired::WantedSet;
 use crate::plan::{pool_blocks, pool_of};
+use crate::snapshot::Snapshot;
 
 /// The most digits that an ordinal is given room for in a name.
 const ORDINAL_LONGEST: u32 = 9_999;
 
 /// Checks everything that takes more than one file to see.
-pub fn check(config: &FleetSpec, fleet: &Parsed, reading: &mut FleetReading) {
+pub fn check(config: &FleetSpec, fleet: &Parsed, files: &Files, reading: &mut FleetReading) {
     let mut problems = Vec::new();
     let wanted: Vec<(&SetId, &WantedSet)> =
         reading.sets.iter().filter_map(|(id, set)| Some((id, set.wanted.as_deref()?))).collect();
-    names(&wanted, &mut problems);
-    pools(config, fleet, &wanted, &mut problems);
+    names(files, &wanted, &mut problems);
+    pools(config, fleet, files, &wanted, &mut problems);
     budgets(config, fleet, &wanted, &mut problems);
     // A set whose names or addresses can't work is not acted on.
     let broken: BTreeSet<String> = problems.iter().filter(|p| p.is_error()).map(|p| p.path.clone()).collect();
     for (id, set) in reading.sets.iter_mut().filter(|_| !broken.is_empty()) {
         if broken.contains(&id.wish_path()) {
-            *set = std::sync::Arc::new(super::SetReading { wanted: None, problems: set.problems.clone() });
+            *set = Arc::new(super::SetReading { wanted: None, problems: set.problems.clone() });
         }
     }
     reading.diagnostics.extend(problems);
 }
 
-fn names(wanted: &[(&SetId, &WantedSet)], problems: &mut Vec<Diagnostic>) {
-    let mut seen: BTreeMap<ClusterName, &SetId> = BTreeMap::new();
+/// Both sets of a collision are told and held: which of them has clusters already, no file says.
+fn names(files: &Files, wanted: &[(&SetId, &WantedSet)], problems: &mut Vec<Diagnostic>) {
+    let mut named: BTreeMap<ClusterName, Vec<&SetId>> = BTreeMap::new();
     for (id, _) in wanted {
-        let longest = match id.cluster_name(ORDINAL_LONGEST) {
-            Ok(name) => name,
-            Err(why) => {
-                problems.push(Diagnostic::error("name-unsound", id.wish_path(), why));
-                continue;
-            }
-        };
-        if let Some(other) = seen.insert(longest, id) {
-            let message = format!("clusters would have the same names as those of {other}");
+        match id.cluster_name(ORDINAL_LONGEST) {
+            Ok(longest) => named.entry(longest).or_default().push(id),
+            Err(why) => problems.push(of_type(files, id, "name-unsound", why)),
+        }
+    }
+    for twins in named.values().filter(|sets| sets.len() > 1) {
+        for id in twins {
+            let others: Vec<String> = twins.iter().filter(|other| other != &id).map(ToString::to_string).collect();
+            let message = format!("clusters would have the same names as those of {}", others.join(", "));
             let hint = "names of cluster types must differ in more than case and hyphens";
-            problems.push(Diagnostic::error("name-collision", id.wish_path(), message).hint(hint));
+            problems.push(of_type(files, id, "name-collision", message).hint(hint));
         }
     }
 }
 
-fn pools(config: &FleetSpec, fleet: &Parsed, wanted: &[(&SetId, &WantedSet)], problems: &mut Vec<Diagnostic>) {
+/// A problem of a set as a whole, shown where its file names its type.
+fn of_type(files: &Files, id: &SetId, rule: &'static str, message: impl Into<String>) -> Diagnostic {
+    match super::sound(files.sets.get(id)) {
+        Some((_, parsed)) => parsed.problem("/metadata/clusterType", rule, message),
+        None => Diagnostic::error(rule, id.wish_path(), message),
+    }
+}
+
+fn pools(
+    config: &FleetSpec,
+    fleet: &Parsed,
+    files: &Files,
+    wanted: &[(&SetId, &WantedSet)],
+    problems: &mut Vec<Diagnostic>,
+) {
     let mut needed: BTreeMap<&str, u64> = BTreeMap::new();
     for (id, set) in wanted {
         let template = &set.resolved.template;
@@ -64,7 +81,7 @@ fn pools(config: &FleetSpec, fleet: &Parsed, wanted: &[(&SetId, &WantedSet)], pr
                 *needed.entry(pool.name.as_str()).or_default() += u64::from(set.resolved.count) + u64::from(surge);
             }
             None => {
-                let problem = Diagnostic::error("address-pool-none", id.wish_path(), "no address pool is for this set");
+                let problem = of_type(files, id, "address-pool-none", "no address pool is for this set");
                 problems.push(problem.hint("add a pool that selects it to fleet.yaml, spec.addressPools"));
             }
         }
@@ -110,7 +127,23 @@ fn group(budget: &Budget, id: &SetId) -> String {
     }
 }
 
-/// Manifests that a service names and the repository does not have.
+/// A service that names manifests which the repository does not have is as good as unreadable: what its version means,
+/// nobody can say.
+pub fn without_missing_manifests(path: &str, read: Read, snapshot: &Snapshot) -> Read {
+    let Ok(parsed @ Parsed { document: Document::InfraService(service), .. }) = read.as_ref() else { return read };
+    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let manifests = service.spec.manifests.iter().map(|manifest| format!("{folder}/{manifest}")).enumerate();
+    let missing = manifests.filter(|(_, manifest)| !snapshot.files.contains_key(manifest.as_str()));
+    let problems: Vec<Diagnostic> = missing
+        .map(|(index, manifest)| {
+            let pointer = format!("/spec/manifests/{index}");
+            parsed.problem(&pointer, "manifest-missing", format!("there is no {manifest} that can be read"))
+        })
+        .collect();
+    if problems.is_empty() { read } else { Arc::new(Err(problems)) }
+}
+
+/// Services that others depend on and the repository does not have.
 pub fn check_services(files: &Files, reading: &mut FleetReading) {
     for (name, (_, read)) in &files.infra {
         let Ok(parsed) = read.as_ref() else { continue };

@@ -241,7 +241,10 @@ fn admit_count(
     let shrinks = admitted.count < recorded.spec.count;
     let blocked = fleet.removals.as_ref().and_then(|verdict| verdict.blocked.clone()).filter(|_| shrinks);
     if frozen || blocked.is_some() {
+        let wished = admitted.count as usize;
         admitted.to_mut().count = recorded.spec.count;
+        // What people no longer wish for stays until its removal is approved, but no more of it is made.
+        admission.gates.fill &= !shrinks || recorded.clusters.len() < wished;
         admission.waiting.extend(blocked.map(Waiting::RemovalBudget));
     }
 }

@@ -90,8 +90,11 @@ impl Plan {
     }
     /// Whether what is not settled waits for people only.
     pub fn is_stuck(&self) -> bool {
-        let mut unsettled = self.reports.values().filter(|report| !report.settled);
-        unsettled.clone().any(SetReport::needs_a_person) && !unsettled.any(SetReport::moves_by_itself)
+        let unsettled = || self.reports.values().filter(|report| !report.settled);
+        // A budget that is full, while nothing moves, is full of what stays: no other set will make room in it.
+        let full = unsettled().next().is_some() && unsettled().all(SetReport::waits_for_budget);
+        let waits = full || unsettled().any(SetReport::needs_a_person);
+        waits && !unsettled().any(SetReport::moves_by_itself)
     }
 }
 

@@ -57,6 +57,10 @@ impl SetReport {
         let time = |waiting: &Waiting| waiting.ends() == Ends::Time;
         self.waiting.iter().any(time) || self.clusters.values().any(|all| cluster_moves(all))
     }
+    /// Whether it waits for room in a budget.
+    pub fn waits_for_budget(&self) -> bool {
+        self.waiting.iter().any(|waiting| matches!(waiting, Waiting::Budget(_)))
+    }
     /// Whether something about it waits for a person.
     pub fn needs_a_person(&self) -> bool {
         let mut all = self.waiting.iter().chain(self.clusters.values().flatten());

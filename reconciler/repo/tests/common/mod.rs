@@ -50,6 +50,7 @@ pub fn write(mirror: &Mirror, parent: Option<&CommitId>, changes: &Changes, mess
     let new = NewCommit {
         parent: parent.cloned(),
         changes,
+        afresh: None,
         message,
         author_name: "fleetwright",
         author_email: "bot@example.com",
