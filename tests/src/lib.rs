@@ -5,6 +5,7 @@
 pub mod bench;
 pub mod drive;
 pub mod fleets;
+pub mod fuzz;
 pub mod judge;
 pub mod person;
 pub mod program;

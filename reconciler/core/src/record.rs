@@ -32,7 +32,9 @@ impl Record {
         let mut fresh = RecordCache::new();
         for (path, file) in &snapshot.files {
             let Some(name) = path.strip_prefix(DIRECTORY).and_then(|rest| rest.strip_suffix(".yaml")) else { continue };
-            let parsed = match cache.remove(&file.blob) {
+            // A file that was moved says the same of another set, which is wrong there.
+            let known = cache.remove(&file.blob).filter(|(id, _)| id.status_path() == **path);
+            let parsed = match known {
                 Some(known) => Ok(known),
                 None => parse_one(name, &file.content),
             };

@@ -38,7 +38,8 @@ struct ResolveKey {
     own: BlobId,
     fleet: BlobId,
     cluster_type: Option<BlobId>,
-    infra: Arc<Vec<BlobId>>,
+    /// With their folders: a service that was renamed has the same blob.
+    infra: Arc<Vec<(String, BlobId)>>,
 }
 
 /// One set of the fleet.
@@ -217,7 +218,7 @@ fn resolve_sets(
     cache: &mut FleetCache,
     reading: &mut FleetReading,
 ) {
-    let infra = Arc::new(files.infra.values().map(|(blob, _)| blob.clone()).collect::<Vec<_>>());
+    let infra = Arc::new(files.infra.iter().map(|(name, (blob, _))| (name.clone(), blob.clone())).collect::<Vec<_>>());
     let services = infra_services(files);
     let mut kept = BTreeMap::new();
     for (id, (own, read)) in &files.sets {
