@@ -107,7 +107,7 @@ pub fn read_fleet(snapshot: &Snapshot, cache: &mut FleetCache) -> FleetReading {
     let Document::Fleet(fleet) = &fleet_file.document else { return reading };
     reading.config = Some(Arc::new(fleet.spec.clone()));
     resolve_sets(&files, fleet_blob, fleet_file, &fleet.spec, cache, &mut reading);
-    rules::check(&fleet.spec, fleet_file, &mut reading);
+    rules::check(&fleet.spec, fleet_file, &files, &mut reading);
     rules::check_services(&files, &mut reading);
     reading.diagnostics.sort();
     reading

@@ -16,12 +16,12 @@ use crate::plan::{pool_blocks, pool_of};
 const ORDINAL_LONGEST: u32 = 9_999;
 
 /// Checks everything that takes more than one file to see.
-pub fn check(config: &FleetSpec, fleet: &Parsed, reading: &mut FleetReading) {
+pub fn check(config: &FleetSpec, fleet: &Parsed, files: &Files, reading: &mut FleetReading) {
     let mut problems = Vec::new();
     let wanted: Vec<(&SetId, &WantedSet)> =
         reading.sets.iter().filter_map(|(id, set)| Some((id, set.wanted.as_deref()?))).collect();
-    names(&wanted, &mut problems);
-    pools(config, fleet, &wanted, &mut problems);
+    names(files, &wanted, &mut problems);
+    pools(config, fleet, files, &wanted, &mut problems);
     budgets(config, fleet, &wanted, &mut problems);
     // A set whose names or addresses can't work is not acted on.
     let broken: BTreeSet<String> = problems.iter().filter(|p| p.is_error()).map(|p| p.path.clone()).collect();
@@ -33,25 +33,40 @@ pub fn check(config: &FleetSpec, fleet: &Parsed, reading: &mut FleetReading) {
     reading.diagnostics.extend(problems);
 }
 
-fn names(wanted: &[(&SetId, &WantedSet)], problems: &mut Vec<Diagnostic>) {
-    let mut seen: BTreeMap<ClusterName, &SetId> = BTreeMap::new();
+/// A problem of a set's file, at what says which set it is.
+fn of_set(files: &Files, id: &SetId, rule: &'static str, message: impl Into<String>) -> Diagnostic {
+    match files.sets.get(id).map(|(_, read)| read.as_ref()) {
+        Some(Ok(parsed)) => parsed.problem("/metadata/location", rule, message),
+        Some(Err(_)) | None => Diagnostic::error(rule, id.wish_path(), message),
+    }
+}
+
+fn names(files: &Files, wanted: &[(&SetId, &WantedSet)], problems: &mut Vec<Diagnostic>) {
+    let mut seen: BTreeMap<ClusterName, Vec<&SetId>> = BTreeMap::new();
     for (id, _) in wanted {
-        let longest = match id.cluster_name(ORDINAL_LONGEST) {
-            Ok(name) => name,
-            Err(why) => {
-                problems.push(Diagnostic::error("name-unsound", id.wish_path(), why));
-                continue;
-            }
-        };
-        if let Some(other) = seen.insert(longest, id) {
+        match id.cluster_name(ORDINAL_LONGEST) {
+            Ok(longest) => seen.entry(longest).or_default().push(id),
+            Err(why) => problems.push(of_set(files, id, "name-unsound", why)),
+        }
+    }
+    // All of them are held: which one had the names first can't be seen here.
+    for same in seen.values().filter(|same| same.len() > 1) {
+        for (index, id) in same.iter().enumerate() {
+            let other = same[usize::from(index == 0)];
             let message = format!("clusters would have the same names as those of {other}");
             let hint = "names of cluster types must differ in more than case and hyphens";
-            problems.push(Diagnostic::error("name-collision", id.wish_path(), message).hint(hint));
+            problems.push(of_set(files, id, "name-collision", message).hint(hint));
         }
     }
 }
 
-fn pools(config: &FleetSpec, fleet: &Parsed, wanted: &[(&SetId, &WantedSet)], problems: &mut Vec<Diagnostic>) {
+fn pools(
+    config: &FleetSpec,
+    fleet: &Parsed,
+    files: &Files,
+    wanted: &[(&SetId, &WantedSet)],
+    problems: &mut Vec<Diagnostic>,
+) {
     let mut needed: BTreeMap<&str, u64> = BTreeMap::new();
     for (id, set) in wanted {
         let template = &set.resolved.template;
@@ -64,7 +79,7 @@ fn pools(config: &FleetSpec, fleet: &Parsed, wanted: &[(&SetId, &WantedSet)], pr
                 *needed.entry(pool.name.as_str()).or_default() += u64::from(set.resolved.count) + u64::from(surge);
             }
             None => {
-                let problem = Diagnostic::error("address-pool-none", id.wish_path(), "no address pool is for this set");
+                let problem = of_set(files, id, "address-pool-none", "no address pool is for this set");
                 problems.push(problem.hint("add a pool that selects it to fleet.yaml, spec.addressPools"));
             }
         }
