@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fleetwright_schema::names::{ClusterName, SetId};
-use fleetwright_schema::set::ClusterSpec;
+use fleetwright_schema::set::{ClusterSpec, Feature};
 use fleetwright_schema::status::{Cluster, ClusterMetadata, ClusterSetStatus, ClusterState, RetirementReason};
 use fleetwright_schema::units::Timestamp;
 
 use crate::inventory::Place;
+use crate::plan::parse_cidr;
 use crate::snapshot::{BlobId, Snapshot};
 
 /// Every set that the bot knows, with its clusters.
@@ -48,11 +49,29 @@ impl Record {
                 }
             }
         }
+        record.hold_shared_names();
         for refused in snapshot.refused.iter().filter(|refused| refused.path.starts_with(DIRECTORY)) {
             record.unreadable.insert(refused.path.clone(), refused.why.clone());
         }
         *cache = fresh;
         record
+    }
+
+    /// A cluster is of one set: where two name it, neither is believed, or both would act on it.
+    fn hold_shared_names(&mut self) {
+        let mut owners: BTreeMap<&ClusterName, &SetId> = BTreeMap::new();
+        let mut shared: BTreeMap<SetId, String> = BTreeMap::new();
+        for (id, cluster) in self.clusters() {
+            let name = &cluster.metadata.name;
+            if let Some(other) = owners.insert(name, id).filter(|other| *other != id) {
+                shared.insert(id.clone(), format!("it names {name}, which is of {other}, too"));
+                shared.insert(other.clone(), format!("it names {name}, which is of {id}, too"));
+            }
+        }
+        for (id, why) in shared {
+            self.sets.remove(&id);
+            self.unreadable.insert(id.status_path(), why);
+        }
     }
 
     /// All clusters with their sets.
@@ -95,6 +114,14 @@ fn check_sound(status: &ClusterSetStatus) -> Result<(), String> {
         let ClusterMetadata { name, ordinal, .. } = &cluster.metadata;
         if !names.insert(name) || !ordinals.insert(*ordinal) {
             return Err(format!("it names {name} or its ordinal {ordinal} twice"));
+        }
+        let byon = cluster.spec.features.contains(&Feature::Byon);
+        match &cluster.status.network.cidr {
+            None if !byon => return Err(format!("{name} has no addresses, and brings no network of its own")),
+            Some(cidr) if parse_cidr(cidr).is_none() => {
+                return Err(format!("the addresses of {name} are no block: {cidr:?}"));
+            }
+            None | Some(_) => {}
         }
     }
     let (count, surge) = (status.spec.count, status.spec.update_strategy.cluster_rotation.max_surge);

@@ -107,7 +107,7 @@ impl Target {
     }
 
     fn fail(&self, scope: Scope, case: u64, input: &[u8], why: &str, measured: &dyn Fn(&mut dyn FnMut()) -> u64) -> ! {
-        let small = self.smaller(input, measured);
+        let small = self.smaller(input, why, measured);
         let kept = std::env::temp_dir().join(format!("fleetwright-{}-{}-{case}.txt", self.name, scope.seed));
         std::fs::write(&kept, &small).unwrap();
         let last = self.case(&small, measured).err().unwrap_or_default();
@@ -120,8 +120,8 @@ impl Target {
         );
     }
 
-    /// Fewer lines that fail as well: blocks go first, then single ones.
-    fn smaller(&self, input: &[u8], measured: &dyn Fn(&mut dyn FnMut()) -> u64) -> Vec<u8> {
+    /// Fewer lines that fail in the same words: blocks go first, then single ones.
+    fn smaller(&self, input: &[u8], why: &str, measured: &dyn Fn(&mut dyn FnMut()) -> u64) -> Vec<u8> {
         let hook = std::panic::take_hook();
         std::panic::set_hook(Box::new(|_| {}));
         let mut lines: Vec<&[u8]> = input.split_inclusive(|byte| *byte == b'\n').collect();
@@ -132,8 +132,8 @@ impl Target {
                 let fewer = [&lines[..at], &lines[(at + size).min(lines.len())..]].concat();
                 tries += 1;
                 match self.case(&fewer.concat(), measured) {
-                    Err(_) => lines = fewer,
-                    Ok(_) => at += size,
+                    Err(other) if beginning(&other) == beginning(why) => lines = fewer,
+                    Ok(_) | Err(_) => at += size,
                 }
             }
             size /= 2;
@@ -141,6 +141,11 @@ impl Target {
         std::panic::set_hook(hook);
         lines.concat()
     }
+}
+
+/// What two failures of one cause have in common.
+fn beginning(why: &str) -> String {
+    why.chars().filter(|c| !c.is_ascii_digit()).take(30).collect()
 }
 
 /// What a small input may allocate: schemas, tables and the template, which are read whatever the input is.

@@ -14,7 +14,7 @@ use fleetwright_core::inventory::{
     Workloads,
 };
 use fleetwright_core::memory::{Acknowledgements, Memory};
-use fleetwright_core::plan::{Inputs, Plan, plan};
+use fleetwright_core::plan::{Inputs, Plan, parse_cidr, plan};
 use fleetwright_core::publication::{BOARD_PATH, INDEX_PATH, Notices, all_files};
 use fleetwright_core::record::{Record, RecordCache, place_of};
 use fleetwright_schema::names::SetId;
@@ -41,7 +41,10 @@ pub fn run(input: &[u8]) -> Reached {
     let record = parsed(&files);
     no_file_is_overlooked(&files, &record, &mut reached);
     written_again(&record);
-    for (_, cluster) in record.clusters() {
+    let mut names = BTreeSet::new();
+    for (id, cluster) in record.clusters() {
+        let name = &cluster.metadata.name;
+        assert!(names.insert(name), "{name} is of {id} and of another set");
         reached.insert(format!("recorded {}", cluster.status.state));
     }
     let rest: Files = files.into_iter().filter(|(path, _)| !path.starts_with("status/")).collect();
@@ -202,10 +205,30 @@ fn live(wish: &Desired, mut record: Record, world: World, reached: &mut Reached)
         for (_, cluster) in plan.record.clusters() {
             reached.insert(format!("{world:?} {}", cluster.status.state));
         }
+        addresses_are_its_own(&record, &plan.record);
         record = plan.record;
         memory.note_record(&record, now);
     }
     written_again(&record);
+}
+
+/// Nothing that is named gets addresses of which another cluster has any.
+fn addresses_are_its_own(old: &Record, new: &Record) {
+    let blocks: Vec<(&Cluster, u64, u64)> = new.clusters().filter_map(|(_, cluster)| block(cluster)).collect();
+    for (cluster, start, end) in &blocks {
+        let name = &cluster.metadata.name;
+        if old.clusters().any(|(_, old)| old.metadata.name == *name) {
+            continue;
+        }
+        let other = blocks.iter().find(|(other, from, to)| other.metadata.name != *name && from < end && start < to);
+        assert!(other.is_none(), "{name} shares addresses: {other:?}");
+    }
+}
+
+/// The first address of a cluster, and the first behind its last.
+fn block(cluster: &Cluster) -> Option<(&Cluster, u64, u64)> {
+    let (start, prefix) = parse_cidr(cluster.status.network.cidr.as_deref()?)?;
+    Some((cluster, u64::from(start), u64::from(start) + (1 << (32 - prefix))))
 }
 
 /// What one plan is made from.
@@ -240,6 +263,9 @@ impl Planned<'_> {
         assert!(plan(&inputs) == made, "the same inputs give another plan");
         let checked = check(&inputs, made);
         assert_eq!(checked.violations(), [], "the check objects to the plan");
-        checked.into_plan()
+        let plan = checked.into_plan();
+        let keys: BTreeSet<_> = plan.actions.iter().map(|action| &action.key).collect();
+        assert_eq!(keys.len(), plan.actions.len(), "two actions on one part: {:?}", plan.actions);
+        plan
     }
 }
