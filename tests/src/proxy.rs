@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -71,6 +71,7 @@ struct Shared {
     percent: u64,
     percent_of_pushes: u64,
     stormy: AtomicBool,
+    refused_next: AtomicU32,
     stopping: AtomicBool,
     dice: Mutex<Dice>,
     hits: Mutex<BTreeMap<String, u32>>,
@@ -93,6 +94,7 @@ impl Proxy {
             percent,
             percent_of_pushes,
             stormy: AtomicBool::new(false),
+            refused_next: AtomicU32::new(0),
             stopping: AtomicBool::new(false),
             dice: Mutex::new(Dice::new(seed)),
             hits: Mutex::new(BTreeMap::new()),
@@ -110,6 +112,11 @@ impl Proxy {
     /// Begins to harm, or stops.
     pub fn storm(&self, stormy: bool) {
         self.shared.stormy.store(stormy, Ordering::SeqCst);
+    }
+
+    /// Refuses so many connections, storm or not.
+    pub fn refuse_next(&self, connections: u32) {
+        self.shared.refused_next.store(connections, Ordering::SeqCst);
     }
 
     /// How often each harm really changed what a client or the server met; those of pushes count as `… of a push`, too.
@@ -156,6 +163,10 @@ fn is_push(request: &[u8]) -> bool {
 
 impl Shared {
     fn harm(&self, push: bool) -> Option<Harm> {
+        let fewer = |left: u32| left.checked_sub(1);
+        if self.refused_next.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fewer).is_ok() {
+            return Some(Harm::Refused);
+        }
         let mut dice = self.dice.lock().unwrap();
         let harmed = dice.percent(if push { self.percent_of_pushes } else { self.percent });
         let harm = Harm::any(&mut dice);

@@ -9,7 +9,11 @@ use fleetwright_schema::diagnostic::Diagnostic;
 use fleetwright_schema::document::read;
 use fleetwright_schema::names::SetId;
 use fleetwright_tests::fuzz::archive::{Files, TEMPLATE, files, snapshot};
-use fleetwright_tests::stage::{SET, Stage};
+use fleetwright_tests::git_server::GitServer;
+use fleetwright_tests::person::Person;
+use fleetwright_tests::program::Machine;
+use fleetwright_tests::proxy::Proxy;
+use fleetwright_tests::stage::{FLEET, SET, Stage, cluster_set, path_of};
 
 const SETTLED: &[u8] = include_bytes!("../corpus/records/settled.txt");
 const DEV: &str = "status/clustersets/dev/gcp/europe-west4/ModelServing.yaml";
@@ -165,4 +169,29 @@ fn the_first_line_of_a_commit_names_the_cluster_that_was_retired_with_it() {
         }
     }
     assert!(told >= 2, "{told} commits tell of one that was retired");
+}
+
+/// A daemon that was started while its remote did not answer took `main` for the default branch, and when the remote was
+/// back it built what that branch wished for, whatever the default branch was.
+#[test]
+fn a_daemon_never_guesses_the_branch_of_a_remote_that_does_not_answer() {
+    let machine = Machine::new();
+    std::fs::create_dir(machine.path("served")).unwrap();
+    let person = Person::new(&machine.path("served/fleet.git"));
+    let set = cluster_set(SET, "count: 1\nkubernetesVersion: \"1.33\"");
+    let old = person.commit("an experiment of long ago", &[("fleet.yaml", Some(FLEET)), (&path_of(SET), Some(&set))]);
+    person.point("refs/heads/trunk", old);
+    machine.git("served/fleet.git", &["symbolic-ref", "HEAD", "refs/heads/trunk"]);
+    let server = GitServer::new(&machine.path("served"), "bot", "secret");
+    let proxy = Proxy::new(server.address(), 1, [0, 0]);
+    let url = format!("http://bot:secret@{}/fleet.git", proxy.address());
+    let state = machine.path("state").display().to_string();
+    let run = ["run", "--repo", &url, "--state-dir", &state, "--sim-speed", "max", "--poll-interval", "1s"];
+    proxy.refuse_next(1);
+    let said = machine.fleetwright("home", &[&run[..], &["--until-settled"]].concat());
+    assert!(said.code != Some(0) && said.stderr.contains("can't be reached"), "{said}");
+    proxy.refuse_next(1);
+    let mut daemon = machine.begin("home", &run);
+    assert!(daemon.until(|_| person.at("refs/heads/trunk") != Some(old) || person.tip() != Some(old)));
+    assert_eq!(person.tip(), Some(old), "it wrote to a branch that nobody asked it to follow");
 }

@@ -87,8 +87,8 @@ pub fn mutate(input: &[u8], other: &[u8], dice: &mut Dice) -> Vec<u8> {
     for _ in 0..dice.pick(&[1, 1, 1, 2, 2, 3, 5, 8]) {
         changed = match dice.between(0, 9) {
             0 => bytes(changed, dice),
-            1 | 2 | 3 => token(&changed, other, dice),
-            4 | 5 | 6 => lines(&changed, other, dice),
+            1..=3 => token(&changed, other, dice),
+            4..=6 => lines(&changed, other, dice),
             7 => path(&changed, other, dice),
             8 => indent(&changed, dice),
             _ => splice(&changed, other, dice),

@@ -16,9 +16,9 @@ use fleetwright_core::inventory::{
 use fleetwright_core::memory::{Acknowledgements, Memory};
 use fleetwright_core::plan::{Inputs, Plan, parse_cidr, plan};
 use fleetwright_core::publication::{BOARD_PATH, INDEX_PATH, Notices, all_files};
-use fleetwright_core::record::{Record, RecordCache, place_of};
+use fleetwright_core::record::{Record, RecordCache, find, place_of};
 use fleetwright_schema::names::SetId;
-use fleetwright_schema::status::{Cluster, ClusterIndex};
+use fleetwright_schema::status::{Cluster, ClusterIndex, RetirementReason};
 use fleetwright_schema::units::{Duration, Timestamp};
 
 use super::Reached;
@@ -206,10 +206,29 @@ fn live(wish: &Desired, mut record: Record, world: World, reached: &mut Reached)
             reached.insert(format!("{world:?} {}", cluster.status.state));
         }
         addresses_are_its_own(&record, &plan.record);
+        if matches!(world, World::Unread | World::Failing) {
+            assert!(plan.actions.is_empty(), "done without having looked: {:?}", plan.actions);
+        }
+        if wish.hold.is_some() || wish.sets.is_empty() {
+            nothing_starts(&record, &plan.record);
+        }
         record = plan.record;
         memory.note_record(&record, now);
     }
     written_again(&record);
+}
+
+/// While the wish is not known, or names no set at all, nothing is named and nothing that serves is retired; a removal that
+/// was taken up before goes on.
+fn nothing_starts(old: &Record, new: &Record) {
+    for (id, cluster) in new.clusters() {
+        let name = &cluster.metadata.name;
+        let (_, was) = find(old, name).unwrap_or_else(|| panic!("{name} is named while nobody is known to want it"));
+        let lost = cluster.status.retirement.as_ref().is_some_and(|r| r.reason == RetirementReason::Lost);
+        let removed = old.sets[id].spec.count == 0;
+        let serves = cluster.status.state.serves() || !was.status.state.serves();
+        assert!(serves || lost || removed, "{name} is {} while nobody is known to want it gone", cluster.status.state);
+    }
 }
 
 /// Nothing that is named gets addresses of which another cluster has any.
