@@ -23,6 +23,8 @@ pub enum Harm {
     RequestCut(usize),
     /// The client gets so many bytes of the reply, and no more.
     ReplyCut(usize),
+    /// The same, and nothing tells the client how long the reply was to be, as where a server streams.
+    ReplyCutUnnoticed(usize),
     /// The whole request is delivered and answered; the client hears nothing of it.
     ReplyLost,
     /// The reply waits for so many milliseconds.
@@ -39,7 +41,7 @@ impl Harm {
     fn any(dice: &mut Dice) -> Self {
         let bytes = usize::try_from(dice.between(0, 1500)).unwrap();
         let milliseconds = dice.between(5, 400);
-        match dice.between(0, 8) {
+        match dice.between(0, 9) {
             0 => Self::Refused,
             1 => Self::RequestCut(bytes),
             2 => Self::ReplyCut(bytes),
@@ -47,6 +49,7 @@ impl Harm {
             5 => Self::Delayed(milliseconds),
             6 => Self::TwiceFirst,
             7 => Self::TwiceSecond,
+            8 => Self::ReplyCutUnnoticed(bytes),
             _ => Self::TwiceLate(milliseconds),
         }
     }
@@ -57,6 +60,7 @@ impl Harm {
             Self::Refused => "refused",
             Self::RequestCut(_) => "request cut",
             Self::ReplyCut(_) => "reply cut",
+            Self::ReplyCutUnnoticed(_) => "reply cut, unnoticed",
             Self::ReplyLost => "reply lost",
             Self::Delayed(_) => "delayed",
             Self::TwiceFirst => "twice, first reply",
@@ -72,6 +76,7 @@ struct Shared {
     percent_of_pushes: u64,
     stormy: AtomicBool,
     refused_next: AtomicU32,
+    always: Mutex<Option<(String, Harm)>>,
     stopping: AtomicBool,
     dice: Mutex<Dice>,
     hits: Mutex<BTreeMap<String, u32>>,
@@ -95,6 +100,7 @@ impl Proxy {
             percent_of_pushes,
             stormy: AtomicBool::new(false),
             refused_next: AtomicU32::new(0),
+            always: Mutex::new(None),
             stopping: AtomicBool::new(false),
             dice: Mutex::new(Dice::new(seed)),
             hits: Mutex::new(BTreeMap::new()),
@@ -119,6 +125,16 @@ impl Proxy {
         self.shared.refused_next.store(connections, Ordering::SeqCst);
     }
 
+    /// Does the same to every request whose beginning holds this text, and nothing to the others.
+    pub fn always(&self, text: &str, harm: Harm) {
+        *self.shared.always.lock().unwrap() = Some((text.to_owned(), harm));
+    }
+
+    /// Lets everything through again.
+    pub fn never(&self) {
+        *self.shared.always.lock().unwrap() = None;
+    }
+
     /// How often each harm really changed what a client or the server met; those of pushes count as `… of a push`, too.
     pub fn hits(&self) -> BTreeMap<String, u32> {
         self.shared.hits.lock().unwrap().clone()
@@ -141,7 +157,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         }
         let shared = Arc::clone(shared);
         std::thread::spawn(move || {
-            let harm = shared.harm(is_push(&beginning(&client)));
+            let harm = shared.harm(&beginning(&client));
             // What ends a connection early is what happens on networks.
             drop(Relay { client, harm, shared: &shared, request: Mutex::new(Vec::new()) }.run());
         });
@@ -162,7 +178,12 @@ fn is_push(request: &[u8]) -> bool {
 }
 
 impl Shared {
-    fn harm(&self, push: bool) -> Option<Harm> {
+    fn harm(&self, request: &[u8]) -> Option<Harm> {
+        let line = String::from_utf8_lossy(request);
+        let push = is_push(request);
+        if let Some((path, harm)) = &*self.always.lock().unwrap() {
+            return line.contains(path).then_some(*harm);
+        }
         let fewer = |left: u32| left.checked_sub(1);
         if self.refused_next.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fewer).is_ok() {
             return Some(Harm::Refused);
@@ -259,6 +280,13 @@ impl Relay<'_> {
                 hit();
                 (&self.client).write_all(&first[..at])
             }
+            Some(Harm::ReplyCutUnnoticed(at)) => {
+                let first = unmeasured(&first);
+                if at < first.len() {
+                    hit();
+                }
+                (&self.client).write_all(&first[..at.min(first.len())])
+            }
             Some(Harm::ReplyLost) => {
                 hit();
                 Ok(())
@@ -296,6 +324,14 @@ fn whole(mut server: &TcpStream) -> std::io::Result<Vec<u8>> {
     let mut reply = Vec::new();
     server.read_to_end(&mut reply)?;
     Ok(reply)
+}
+
+/// A reply without its length.
+fn unmeasured(reply: &[u8]) -> Vec<u8> {
+    let head = reply.windows(4).position(|four| four == b"\r\n\r\n").map_or(reply.len(), |at| at + 2);
+    let lines = reply[..head].split_inclusive(|byte| *byte == b'\n');
+    let kept = lines.filter(|line| !line.to_ascii_lowercase().starts_with(b"content-length:"));
+    [kept.collect::<Vec<_>>().concat(), reply[head..].to_vec()].concat()
 }
 
 /// The beginning of a request with the wish that its answer ends the connection.

@@ -84,6 +84,8 @@ struct Storm {
     /// Control planes that were made, with the provider's id of each.
     made: BTreeMap<String, BTreeSet<String>>,
     tally: Tally,
+    /// Warnings by what they have in common, for whoever looks into a run.
+    warned: BTreeMap<String, u32>,
 }
 
 impl Storm {
@@ -102,8 +104,8 @@ impl Storm {
         person.commit("begin", &files);
         let server = GitServer::new(&machine.path("served"), USER, PASSWORD);
         let proxy = Proxy::new(server.address(), seed, HARMED_PERCENT);
-        let (made, tally) = (BTreeMap::new(), Tally::default());
-        Self { machine, person, proxy, _server: server, dice, wishes, made, tally }
+        let (made, tally, warned) = (BTreeMap::new(), Tally::default(), BTreeMap::new());
+        Self { machine, person, proxy, _server: server, dice, wishes, made, tally, warned }
     }
 
     fn begin(&self, more: &[&str]) -> Running {
@@ -139,6 +141,9 @@ impl Storm {
         }
         self.tally.cloud_calls_failed += count(&said, "\"class\":\"");
         no_secret("what the daemon said", &said.all());
+        for line in said.stderr.lines().filter(|line| !line.contains("\"level\":\"INFO\"")) {
+            *self.warned.entry(in_common(line)).or_default() += 1;
+        }
         self.note_what_was_made();
     }
 
@@ -217,6 +222,14 @@ impl Storm {
     fn statuses(&self) -> BTreeMap<String, ClusterSetStatus> {
         statuses(&self.person, self.person.tip().unwrap())
     }
+}
+
+/// A line of the log without what differs from time to time.
+fn in_common(line: &str) -> String {
+    let value: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
+    let text = |field: &str| value.get(field).and_then(serde_json::Value::as_str).unwrap_or_default();
+    let told = format!("{} {} {}", text("level"), text("message"), text("error"));
+    told.chars().filter(|c| !c.is_ascii_digit()).take(200).collect()
 }
 
 /// The world of a state directory, so many days on.
@@ -303,6 +316,7 @@ fn killed_in_a_storm_the_fleet_is_as_wished_in_the_end_and_no_promise_was_broken
     storm.settle();
     let commits = storm.person.history().len();
     println!("{:?}, {commits} commits in {:?}\n{:#?}", storm.tally, began.elapsed(), storm.proxy.hits());
+    println!("{:#?}", storm.warned);
 
     it_was_a_storm(&storm, seconds);
     let statuses = storm.statuses();

@@ -9,13 +9,11 @@ use fleetwright_tests::fuzz::{APPROVALS, DOCUMENTS, RECORDS, TREES, Target};
 /// Runs a target; what its thread allocates is counted.
 fn campaign(target: Target) -> Tally {
     let tally = target.campaign(Scope::from_env(), &|case| allocation_counter::measure(case).bytes_total);
+    let Tally { corpus, cases, reached, allocated_per_byte, took } = &tally;
+    let name = target.name;
     println!(
-        "{}: {} seeds, {} cases, {} reached, {:?}",
-        target.name,
-        tally.corpus,
-        tally.cases,
-        tally.reached.len(),
-        tally.took
+        "{name}: {corpus} seeds, {cases} cases, {} reached, {allocated_per_byte} bytes a byte, {took:?}",
+        reached.len()
     );
     assert!(tally.corpus >= 10, "a corpus of {} says little", tally.corpus);
     assert!(tally.cases >= 100, "only {} cases", tally.cases);

@@ -31,8 +31,16 @@ pub struct Tally {
     pub cases: u64,
     /// What was reached.
     pub reached: Reached,
+    /// The most bytes that an input let be allocated beyond what any may, for each of its bytes.
+    pub allocated_per_byte: u64,
     /// How long it took.
     pub took: Duration,
+}
+
+/// What one input came to.
+struct Case {
+    reached: Reached,
+    allocated_per_byte: u64,
 }
 
 /// How often a failing input is made smaller before it is shown.
@@ -67,11 +75,14 @@ impl Target {
     /// Replays and changes the corpus. `measured` runs a case and returns the bytes that it allocated, where that is known.
     pub fn campaign(&self, scope: Scope, measured: &dyn Fn(&mut dyn FnMut()) -> u64) -> Tally {
         let began = Instant::now();
-        let mut reached = BTreeSet::new();
+        let (mut reached, mut allocated_per_byte) = (BTreeSet::new(), 0);
         let corpus = self.corpus();
         for (name, input) in &corpus {
             match self.case(input, measured) {
-                Ok(new) => reached.extend(new),
+                Ok(case) => {
+                    reached.extend(case.reached);
+                    allocated_per_byte = allocated_per_byte.max(case.allocated_per_byte);
+                }
                 Err(why) => panic!("corpus/{}/{name}: {why}", self.name),
             }
         }
@@ -82,27 +93,33 @@ impl Target {
             cases += 1;
             let input = mutate(&dice.pick(&pool), &dice.pick(&pool), &mut dice);
             match self.case(&input, measured) {
-                Ok(new) if new.is_subset(&reached) => {}
-                Ok(new) => {
-                    reached.extend(new);
-                    pool.push(input);
+                Ok(case) => {
+                    allocated_per_byte = allocated_per_byte.max(case.allocated_per_byte);
+                    if !case.reached.is_subset(&reached) {
+                        reached.extend(case.reached);
+                        pool.push(input);
+                    }
                 }
                 Err(why) => self.fail(scope, cases, &input, &why, measured),
             }
         }
-        Tally { corpus: corpus.len(), cases, reached, took: began.elapsed() }
+        Tally { corpus: corpus.len(), cases, reached, allocated_per_byte, took: began.elapsed() }
     }
 
     /// One case: what it reached, or how it failed.
-    fn case(&self, input: &[u8], measured: &dyn Fn(&mut dyn FnMut()) -> u64) -> Result<Reached, String> {
+    fn case(&self, input: &[u8], measured: &dyn Fn(&mut dyn FnMut()) -> u64) -> Result<Case, String> {
         let mut outcome = Err("it was not run".to_owned());
         let allocated = measured(&mut || {
             outcome = catch_unwind(AssertUnwindSafe(|| (self.run)(input))).map_err(|panic| words(&*panic));
         });
-        let allowed = ALLOCATED_BASE_MAX + self.allocated_per_byte_max * input.len() as u64;
+        let beyond = allocated.saturating_sub(ALLOCATED_BASE_MAX);
+        let (length, per_byte) = (input.len() as u64, self.allocated_per_byte_max);
         match outcome {
-            Ok(_) if allocated > allowed => Err(format!("{allocated} bytes allocated, {allowed} allowed")),
-            outcome => outcome,
+            Ok(_) if beyond > per_byte * length => {
+                Err(format!("{allocated} bytes allocated, {ALLOCATED_BASE_MAX} and {per_byte} a byte allowed"))
+            }
+            Ok(reached) => Ok(Case { reached, allocated_per_byte: beyond / length.max(1) }),
+            Err(why) => Err(why),
         }
     }
 
