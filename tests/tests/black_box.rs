@@ -145,6 +145,9 @@ impl Storm {
             *self.warned.entry(in_common(line)).or_default() += 1;
         }
         self.note_what_was_made();
+        if self.tally.kills.is_multiple_of(8) {
+            self.cloud_calm();
+        }
     }
 
     fn something_happens(&mut self) {
@@ -303,13 +306,15 @@ fn undisturbed(wishes: &Wishes) -> BTreeMap<String, ClusterSetStatus> {
 #[test]
 fn killed_in_a_storm_the_fleet_is_as_wished_in_the_end_and_no_promise_was_broken_on_the_way() {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    let seconds = number("FLEETWRIGHT_BLACKBOX_SECONDS").unwrap_or(25);
+    let seconds = number("FLEETWRIGHT_BLACKBOX_SECONDS").unwrap_or(20);
     let seed = number("FLEETWRIGHT_SEED").unwrap_or(1);
     println!("FLEETWRIGHT_SEED={seed} FLEETWRIGHT_BLACKBOX_SECONDS={seconds}");
     let mut storm = Storm::new(seed);
     storm.proxy.storm(true);
     let began = Instant::now();
-    while began.elapsed() < Duration::from_secs(seconds) {
+    // A busy machine gets less done in its time; it goes on until it was a storm, if that is ever to be.
+    let (least, most) = (Duration::from_secs(seconds), Duration::from_secs(seconds * 6));
+    while began.elapsed() < least || (was_a_storm(&storm).is_err() && began.elapsed() < most) {
         storm.one_life();
     }
     storm.calm();
@@ -318,7 +323,8 @@ fn killed_in_a_storm_the_fleet_is_as_wished_in_the_end_and_no_promise_was_broken
     println!("{:?}, {commits} commits in {:?}\n{:#?}", storm.tally, began.elapsed(), storm.proxy.hits());
     println!("{:#?}", storm.warned);
 
-    it_was_a_storm(&storm, seconds);
+    assert_eq!(was_a_storm(&storm), Ok(()));
+    assert_eq!(storm.tally.ended_by_themselves, Vec::<String>::new(), "a daemon ends only when it is killed");
     let statuses = storm.statuses();
     for (set, wanted) in &storm.wishes {
         let version = format!("1.{}", wanted.minor);
@@ -347,37 +353,38 @@ fn killed_in_a_storm_the_fleet_is_as_wished_in_the_end_and_no_promise_was_broken
     assert!(no_secret_below(&storm.state()) > 10, "the daemon's files were looked at");
 }
 
-/// Each kind of harm came, and often enough: a test that harms nothing proves nothing.
-fn it_was_a_storm(storm: &Storm, seconds: u64) {
-    let Tally {
-        kills,
-        ended_by_themselves,
-        edits,
-        unreadable_edits,
-        cloud_faults,
-        cloud_replies_lost,
-        cloud_calls_failed,
-    } = &storm.tally;
-    assert_eq!(ended_by_themselves, &Vec::<String>::new(), "a daemon ends only when it is killed");
-    let commits = storm.person.history().len() as u64;
-    assert!(commits > seconds, "{commits} commits in {seconds} s");
-    assert!(u64::from(*kills) * 4 > seconds, "{kills} kills in {seconds} s");
-    assert!(*edits >= 5 && *unreadable_edits >= 1, "{edits} edits, {unreadable_edits} of them unreadable");
-    assert!(*cloud_faults >= 3 && *cloud_calls_failed >= 3 && *cloud_replies_lost >= 1, "{:?}", storm.tally);
+/// Each kind of harm came, and often enough: a test that harms nothing proves nothing. What is missing is the error.
+fn was_a_storm(storm: &Storm) -> Result<(), String> {
+    let Tally { kills, edits, unreadable_edits, cloud_faults, cloud_replies_lost, cloud_calls_failed, .. } =
+        storm.tally;
+    let counts = [
+        ("kills", kills, 10),
+        ("edits", edits, 4),
+        ("unreadable edits", unreadable_edits, 1),
+        ("cloud faults", cloud_faults, 3),
+        ("lost replies of clouds", cloud_replies_lost, 1),
+        ("failed calls of clouds", cloud_calls_failed, 3),
+        ("commits", u32::try_from(storm.person.history().len()).unwrap(), 25),
+    ];
+    if let Some((what, count, least)) = counts.into_iter().find(|(_, count, least)| count < least) {
+        return Err(format!("{count} {what} of {least}"));
+    }
     let hits = storm.proxy.hits();
-    for harm in [
+    let kinds = [
         "refused",
         "request cut",
         "reply cut",
+        "reply cut, unnoticed",
         "reply lost",
         "delayed",
         "twice, first reply",
         "twice, second reply",
         "twice, late",
         "reply lost of a push",
-    ] {
-        assert!(hits.contains_key(harm), "no request was {harm}: {hits:?}");
+    ];
+    if let Some(kind) = kinds.into_iter().find(|kind| !hits.contains_key(*kind)) {
+        return Err(format!("no request was {kind}: {hits:?}"));
     }
-    let doubled = hits.iter().filter(|(name, _)| name.starts_with("twice") && name.ends_with("push")).count();
-    assert!(doubled > 0, "no push was delivered twice: {hits:?}");
+    let doubled = hits.keys().any(|name| name.starts_with("twice") && name.ends_with("push"));
+    if doubled { Ok(()) } else { Err(format!("no push was delivered twice: {hits:?}")) }
 }

@@ -13,7 +13,7 @@ use fleetwright_tests::proxy::{Harm, Proxy};
 /// Where replies are cut: closely in the head, where what it is to be read as is decided, and then by a prime, so that no
 /// boundary of a format is always stepped over. Heads and bodies of these replies are shorter than the last.
 fn places() -> impl Iterator<Item = usize> {
-    (0..900).step_by(61).chain((110..250).step_by(5))
+    (0..900).step_by(97).chain((110..250).step_by(10))
 }
 
 struct Theatre {

@@ -166,7 +166,7 @@ fn beginning(why: &str) -> String {
 }
 
 /// What a small input may allocate: schemas, tables and the template, which are read whatever the input is.
-const ALLOCATED_BASE_MAX: u64 = 64 << 20;
+const ALLOCATED_BASE_MAX: u64 = 16 << 20;
 
 fn words(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().cloned();

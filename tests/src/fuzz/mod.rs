@@ -30,13 +30,13 @@ pub struct Target {
 }
 
 /// One document after the other.
-pub const DOCUMENTS: Target = Target { name: "documents", run: documents::run, allocated_per_byte_max: 6_000 };
+pub const DOCUMENTS: Target = Target { name: "documents", run: documents::run, allocated_per_byte_max: 500 };
 /// Whole repositories.
-pub const TREES: Target = Target { name: "trees", run: trees::run, allocated_per_byte_max: 6_000 };
+pub const TREES: Target = Target { name: "trees", run: trees::run, allocated_per_byte_max: 2_000 };
 /// Status files, as the record of the next plan.
-pub const RECORDS: Target = Target { name: "records", run: records::run, allocated_per_byte_max: 6_000 };
+pub const RECORDS: Target = Target { name: "records", run: records::run, allocated_per_byte_max: 2_000 };
 /// Approvals of removals, and acknowledgements of consumers.
-pub const APPROVALS: Target = Target { name: "approvals", run: approvals::run, allocated_per_byte_max: 6_000 };
+pub const APPROVALS: Target = Target { name: "approvals", run: approvals::run, allocated_per_byte_max: 500 };
 
 /// Inputs that are longer say nothing new; every limit of the product on one file is tested by hand elsewhere.
 pub const INPUT_BYTES_MAX: usize = 64 << 10;
