@@ -38,6 +38,11 @@ impl Source {
         Some(text.strip_suffix('\r').unwrap_or(text))
     }
 
+    /// Whether there is a line of this number.
+    pub(crate) fn has_line(&self, line: usize) -> bool {
+        line <= self.line_starts.len()
+    }
+
     /// Behind the last character of the last line that has any.
     pub(crate) fn end(&self) -> Span {
         let lines = self.text.trim_end_matches(['\n', '\r']);
