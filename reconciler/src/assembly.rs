@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
 
 use fleetwright_clouds::Cloud;
 use fleetwright_core::fingerprint::digest;
@@ -60,8 +61,7 @@ pub fn assemble(setup: Setup, events: Box<dyn Events>) -> Result<Assembled, Daem
     let mirror = open_mirror(&setup.repo, &state)?;
     let branch = match setup.options.branch.clone() {
         Some(branch) => branch,
-        // A remote that does not answer is the daemon's to report, with its own patience.
-        None => mirror.default_branch().ok().flatten().unwrap_or_else(|| "main".to_owned()),
+        None => default_branch(&mirror, &setup.options)?,
     };
     let config = first_config(&mirror, &branch);
     let (clock, sim_clock) = clocks(config.as_deref(), setup.speed)?;
@@ -129,6 +129,25 @@ fn open_mirror(repo: &str, state: &Path) -> Result<Mirror, DaemonError> {
     }
     Err(last.map_or_else(|| DaemonError::Unsuitable("no mirror can be opened".to_owned()), DaemonError::from))
 }
+
+/// The remote's default branch, and `main` where it has none. A remote that does not answer has said nothing, and a guess
+/// could be another branch with another wish: it is asked again, unless the run is to end.
+fn default_branch(mirror: &Mirror, options: &Options) -> Result<String, DaemonError> {
+    let ends = options.once || options.until_settled || options.dry_run;
+    let mut pause = Duration::from_secs(1);
+    loop {
+        match mirror.default_branch() {
+            Ok(branch) => return Ok(branch.unwrap_or_else(|| "main".to_owned())),
+            Err(error) if ends => return Err(error.into()),
+            Err(error) => tracing::warn!(%error, "the remote does not tell its default branch"),
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
+/// A remote that is back is noticed within it.
+const PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// The settings of the tip, by which the clock is chosen; the daemon reports what is wrong with them.
 fn first_config(mirror: &Mirror, branch: &str) -> Option<Arc<FleetSpec>> {

@@ -5,6 +5,7 @@ use fleetwright_core::publication::{self, Changes, Notices};
 use fleetwright_core::record::Record;
 use fleetwright_core::snapshot::CommitId;
 use fleetwright_repo::{NewCommit, PushError, RefUpdate, RepoError, Upstream};
+use fleetwright_schema::names::ClusterName;
 use fleetwright_schema::units::Timestamp;
 
 use crate::tip::{OBSERVED_REF, RECORD_REF, Tip};
@@ -153,8 +154,11 @@ fn summary(old: &Record, new: &Record, tip: &Tip) -> String {
                 words.push(format!("{} {}", cluster.metadata.name, cluster.status.state));
             }
         }
-        let stones = before.map_or(0, |set| set.tombstones.len());
-        words.extend(set.tombstones.iter().skip(stones).map(|stone| format!("{} retired", stone.name)));
+        // They are in the order of their ordinals, and old ones go: a new one may be anywhere.
+        let known =
+            |name: &ClusterName| before.is_some_and(|set| set.tombstones.iter().any(|stone| stone.name == *name));
+        let new = set.tombstones.iter().filter(|stone| !known(&stone.name));
+        words.extend(new.map(|stone| format!("{} retired", stone.name)));
     }
     match words.as_slice() {
         [] if !tip.edited.is_empty() => "status: rewrite files that were edited by hand".to_owned(),

@@ -258,10 +258,14 @@ fn draining_at(objects: &Objects, commit: &CommitId) -> Result<BTreeMap<ClusterN
     let keep = |path: &str| path == "status/" || path == INDEX_PATH;
     // Anything may be pushed there; what is no commit of this repository acknowledges nothing.
     let Ok(reading) = objects.snapshot(commit, &keep, None) else { return Ok(BTreeMap::new()) };
-    let Some(file) = reading.snapshot.files.get(INDEX_PATH) else { return Ok(BTreeMap::new()) };
-    let Ok(index) = serde_json::from_slice::<ClusterIndex>(&file.content) else { return Ok(BTreeMap::new()) };
+    Ok(reading.snapshot.files.get(INDEX_PATH).map(|file| acknowledged(&file.content)).unwrap_or_default())
+}
+
+/// What a consumer acknowledges by having read this index.
+pub fn acknowledged(index: &[u8]) -> BTreeMap<ClusterName, Timestamp> {
+    let Ok(index) = serde_json::from_slice::<ClusterIndex>(index) else { return BTreeMap::new() };
     let draining = index.clusters.into_iter().filter(|entry| entry.state == ClusterState::Draining);
-    Ok(draining.map(|entry| (entry.name, entry.since)).collect())
+    draining.map(|entry| (entry.name, entry.since)).collect()
 }
 
 fn edited(objects: &Objects, record: Option<&CommitId>, status: Option<&CommitId>) -> Result<Vec<String>, RepoError> {

@@ -2,9 +2,12 @@
 //!
 //! Owns no wording but its own; `render` turns it into text.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use serde::Serialize;
+
+use crate::yaml::is_bidi_override;
 
 /// A place in one line of a file; all numbers from 1 and in characters, `end_column` exclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -73,6 +76,8 @@ impl Diagnostic {
     }
 
     fn new(severity: Severity, rule: &'static str, path: String, message: String) -> Self {
+        // A message quotes the file, and not only terminals show it: the board, a pull request, a log.
+        let message = visible(&message).into_owned();
         Self { severity, rule, path, span: None, message, hint: None, snippet: None }
     }
 
@@ -91,13 +96,13 @@ impl Diagnostic {
 
     /// With what to do about it.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(visible(&hint.into()).into_owned());
         self
     }
 
     /// With what to do about it, if that is known.
     pub fn hint_maybe(mut self, hint: Option<String>) -> Self {
-        self.hint = hint;
+        self.hint = hint.map(|hint| visible(&hint).into_owned());
         self
     }
 
@@ -186,6 +191,15 @@ impl Problems {
             self.list.push(Diagnostic::error("too-many-problems", path, message));
         }
         self.list
+    }
+}
+
+/// A text of a hostile file, with what a terminal would obey or hide written out.
+pub(crate) fn visible(text: &str) -> Cow<'_, str> {
+    let hidden = |c: char| c.is_control() || is_bidi_override(c) || matches!(c, '\u{2028}' | '\u{2029}');
+    match text.contains(hidden) {
+        false => Cow::Borrowed(text),
+        true => text.chars().map(|c| if hidden(c) { c.escape_unicode().to_string() } else { c.to_string() }).collect(),
     }
 }
 

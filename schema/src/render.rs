@@ -1,12 +1,9 @@
 //! Diagnostics as people and tools read them: on a terminal, as JSON, as GitHub's annotations, as SARIF.
 
-use std::borrow::Cow;
-
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use serde_json::{Value, json};
 
-use crate::diagnostic::{Diagnostic, Severity, Span};
-use crate::yaml::is_bidi_override;
+use crate::diagnostic::{Diagnostic, Severity, Span, visible};
 
 /// The widest source line that is shown; longer ones are cut around the place.
 const WIDTH_MAX: usize = 140;
@@ -58,15 +55,6 @@ fn group<'a>(diagnostic: &'a Diagnostic, excerpt: Option<&'a (String, Span)>) ->
 fn bytes_of(line: &str, span: Span) -> std::ops::Range<usize> {
     let byte = |column: usize| line.char_indices().nth(column.saturating_sub(1)).map_or(line.len(), |(at, _)| at);
     byte(span.column)..byte(span.end_column.max(span.column))
-}
-
-/// A text of a hostile file, with what a terminal would obey or hide written out.
-fn visible(text: &str) -> Cow<'_, str> {
-    let hidden = |c: char| c.is_control() || is_bidi_override(c) || matches!(c, '\u{2028}' | '\u{2029}');
-    match text.contains(hidden) {
-        false => Cow::Borrowed(text),
-        true => text.chars().map(|c| if hidden(c) { c.escape_unicode().to_string() } else { c.to_string() }).collect(),
-    }
 }
 
 /// What is shown of a source line, with the place in it. The renderer cuts long lines as well, but reads all of them, and

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use git2::{ObjectType, Oid, Repository, Signature, Sort};
+use git2::{ErrorCode, ObjectType, Oid, Repository, Signature, Sort};
+
+const MAIN: &str = "refs/heads/main";
 
 /// A bare repository with a branch `main`.
 pub struct Person {
@@ -33,24 +35,50 @@ impl Person {
     /// Commits changes (`None` removes a file) on top of the tip.
     pub fn commit(&self, message: &str, changes: &[(&str, Option<&str>)]) -> Oid {
         let parent = self.tip().map(|tip| self.repo.find_commit(tip).unwrap());
-        let mut files: BTreeMap<String, Oid> = parent.as_ref().map_or_else(BTreeMap::new, |c| self.blobs(c.id(), ""));
+        let tree = self.changed(parent.as_ref(), changes);
+        let parents: Vec<_> = parent.iter().collect();
+        self.write(MAIN, message, tree, &parents)
+    }
+
+    /// The tree of a commit with these changes.
+    fn changed(&self, parent: Option<&git2::Commit<'_>>, changes: &[(&str, Option<&str>)]) -> Oid {
+        let mut files: BTreeMap<String, Oid> = parent.map_or_else(BTreeMap::new, |c| self.blobs(c.id(), ""));
         for (path, content) in changes {
             match content {
                 Some(content) => drop(files.insert((*path).to_owned(), self.repo.blob(content.as_bytes()).unwrap())),
                 None => drop(files.remove(*path)),
             }
         }
-        let tree = self.tree(&files);
-        let parents: Vec<_> = parent.iter().collect();
-        self.write("refs/heads/main", message, tree, &parents)
+        self.tree(&files)
+    }
+
+    /// Commits changes while others push, as people do: on top of whatever the tip is by then.
+    pub fn commit_among_others(&self, message: &str, changes: &[(&str, Option<&str>)]) -> Oid {
+        loop {
+            let tip = self.tip().unwrap();
+            let parent = self.repo.find_commit(tip).unwrap();
+            let tree = self.changed(Some(&parent), changes);
+            let commit = self.object(message, tree, &[&parent]);
+            match self.repo.reference_matching(MAIN, commit, true, tip, message) {
+                Ok(_) => return commit,
+                // Somebody was faster, or holds the lock of the ref.
+                Err(error) if matches!(error.code(), ErrorCode::Modified | ErrorCode::Locked) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
     }
 
     fn write(&self, reference: &str, message: &str, tree: Oid, parents: &[&git2::Commit<'_>]) -> Oid {
-        let who = Signature::now("A Person", "person@example.com").unwrap();
-        let tree = self.repo.find_tree(tree).unwrap();
-        let id = self.repo.commit(None, &who, &who, message, &tree, parents).unwrap();
+        let id = self.object(message, tree, parents);
         self.repo.reference(reference, id, true, message).unwrap();
         id
+    }
+
+    /// A commit that no ref names yet.
+    fn object(&self, message: &str, tree: Oid, parents: &[&git2::Commit<'_>]) -> Oid {
+        let who = Signature::now("A Person", "person@example.com").unwrap();
+        let tree = self.repo.find_tree(tree).unwrap();
+        self.repo.commit(None, &who, &who, message, &tree, parents).unwrap()
     }
 
     fn tree(&self, files: &BTreeMap<String, Oid>) -> Oid {

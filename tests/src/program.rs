@@ -122,6 +122,13 @@ impl Machine {
         self.start(self.command(binary(), dir, args))
     }
 
+    /// The same with something in the environment.
+    pub fn begin_with(&self, dir: &str, args: &[&str], environment: &[(&str, &str)]) -> Running {
+        let mut command = self.command(binary(), dir, args);
+        command.envs(environment.iter().copied());
+        self.start(command)
+    }
+
     /// Types `git …` in a folder; it must succeed.
     #[track_caller]
     pub fn git(&self, dir: &str, args: &[&str]) -> String {
@@ -180,11 +187,16 @@ impl Running {
     }
 
     /// Ends it as a power failure would; whether it still ran.
-    pub fn kill(mut self) -> bool {
+    pub fn kill(self) -> bool {
+        self.kill_and_say().0
+    }
+
+    /// The same, with what it had said until then.
+    pub fn kill_and_say(mut self) -> (bool, Said) {
         let ran = self.ended().is_none();
         self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        ran
+        let code = self.child.wait().unwrap().code();
+        (ran, Said { stdout: self.stream("stdout"), stderr: self.stream("stderr"), code })
     }
 
     /// Waits until something holds; false, where the process ended before.

@@ -1,5 +1,6 @@
 //! A fleet on a stage: a bare repository, its simulated clouds, and daemons that come and go.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
@@ -211,7 +212,7 @@ impl Stage {
     }
 
     /// All status files at the tip.
-    pub fn statuses(&self) -> std::collections::BTreeMap<String, ClusterSetStatus> {
+    pub fn statuses(&self) -> BTreeMap<String, ClusterSetStatus> {
         witness::statuses(&self.person, self.person.tip().unwrap())
     }
 
@@ -228,18 +229,22 @@ impl Stage {
 
     /// Every resource belongs to a recorded cluster, and every recorded cluster that was built is there once.
     pub fn no_leaks(&self) {
-        let statuses = self.statuses();
-        let alive: std::collections::BTreeSet<String> = statuses
-            .values()
-            .flat_map(|set| set.clusters.iter().map(|cluster| cluster.metadata.name.to_string()))
-            .collect();
-        let mut seen = std::collections::BTreeSet::new();
-        for standing in self.world_in_the_end().resources().unwrap() {
-            let resource = &standing.resource;
-            assert!(alive.contains(resource.cluster.as_str()), "{} of {} leaked", resource.step, resource.cluster);
-            let once = seen.insert((resource.cluster.to_string(), resource.step));
-            let many = resource.step == fleetwright_core::inventory::Step::Leftovers;
-            assert!(once || many, "{} of {} is there twice", resource.step, resource.cluster);
-        }
+        no_leaks(&self.statuses(), &self.world_in_the_end());
+    }
+}
+
+/// Every resource of a world belongs to a recorded cluster, and is there once.
+pub fn no_leaks(statuses: &BTreeMap<String, ClusterSetStatus>, world: &World) {
+    let alive: BTreeSet<String> = statuses
+        .values()
+        .flat_map(|set| set.clusters.iter().map(|cluster| cluster.metadata.name.to_string()))
+        .collect();
+    let mut seen = BTreeSet::new();
+    for standing in world.resources().unwrap() {
+        let resource = &standing.resource;
+        assert!(alive.contains(resource.cluster.as_str()), "{} of {} leaked", resource.step, resource.cluster);
+        let once = seen.insert((resource.cluster.to_string(), resource.step));
+        let many = resource.step == fleetwright_core::inventory::Step::Leftovers;
+        assert!(once || many, "{} of {} is there twice", resource.step, resource.cluster);
     }
 }

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fleetwright_schema::names::{ClusterName, SetId};
-use fleetwright_schema::set::ClusterSpec;
+use fleetwright_schema::set::{ClusterSpec, Feature};
 use fleetwright_schema::status::{Cluster, ClusterMetadata, ClusterSetStatus, ClusterState, RetirementReason};
 use fleetwright_schema::units::Timestamp;
 
 use crate::inventory::Place;
+use crate::plan::parse_cidr;
 use crate::snapshot::{BlobId, Snapshot};
 
 /// Every set that the bot knows, with its clusters.
@@ -32,7 +33,9 @@ impl Record {
         let mut fresh = RecordCache::new();
         for (path, file) in &snapshot.files {
             let Some(name) = path.strip_prefix(DIRECTORY).and_then(|rest| rest.strip_suffix(".yaml")) else { continue };
-            let parsed = match cache.remove(&file.blob) {
+            // A file that was moved says the same of another set, which is wrong there.
+            let known = cache.remove(&file.blob).filter(|(id, _)| id.status_path() == **path);
+            let parsed = match known {
                 Some(known) => Ok(known),
                 None => parse_one(name, &file.content),
             };
@@ -46,11 +49,29 @@ impl Record {
                 }
             }
         }
+        record.hold_shared_names();
         for refused in snapshot.refused.iter().filter(|refused| refused.path.starts_with(DIRECTORY)) {
             record.unreadable.insert(refused.path.clone(), refused.why.clone());
         }
         *cache = fresh;
         record
+    }
+
+    /// A cluster is of one set: where two name it, neither is believed, or both would act on it.
+    fn hold_shared_names(&mut self) {
+        let mut owners: BTreeMap<&ClusterName, &SetId> = BTreeMap::new();
+        let mut shared: BTreeMap<SetId, String> = BTreeMap::new();
+        for (id, cluster) in self.clusters() {
+            let name = &cluster.metadata.name;
+            if let Some(other) = owners.insert(name, id).filter(|other| *other != id) {
+                shared.insert(id.clone(), format!("it names {name}, which is of {other}, too"));
+                shared.insert(other.clone(), format!("it names {name}, which is of {id}, too"));
+            }
+        }
+        for (id, why) in shared {
+            self.sets.remove(&id);
+            self.unreadable.insert(id.status_path(), why);
+        }
     }
 
     /// All clusters with their sets.
@@ -102,6 +123,14 @@ fn check_sound(status: &ClusterSetStatus) -> Result<(), String> {
         }
         if status.metadata.id().cluster_name(*ordinal).as_ref() != Ok(name) {
             return Err(format!("it gives {name} the ordinal {ordinal}, which is another cluster's"));
+        }
+        let byon = cluster.spec.features.contains(&Feature::Byon);
+        match &cluster.status.network.cidr {
+            None if !byon => return Err(format!("{name} has no addresses, and brings no network of its own")),
+            Some(cidr) if parse_cidr(cidr).is_none() => {
+                return Err(format!("the addresses of {name} are no block: {cidr:?}"));
+            }
+            None | Some(_) => {}
         }
     }
     let (count, surge) = (status.spec.count, status.spec.update_strategy.cluster_rotation.max_surge);

@@ -164,6 +164,9 @@ impl Mirror {
         let patterns = [format!("{HEADS}*"), format!("{OURS}*")];
         let said = self.git(&["ls-remote", "--refs", "--end-of-options", self.remote.url()], &patterns)?;
         let refs = said.stdout_or_error()?.lines().map(listed_ref).collect::<Result<Vec<_>, _>>()?;
+        if refs.is_empty() {
+            self.confirm_empty()?;
+        }
         Ok(refs.into_iter().filter(|(name, _)| check_ref(name).is_ok()).collect())
     }
 
@@ -171,6 +174,9 @@ impl Mirror {
     pub fn default_branch(&self) -> Result<Option<String>, RepoError> {
         let said = self.git(&["ls-remote", "--symref", "--end-of-options", self.remote.url(), "HEAD"], &[])?;
         let said = said.stdout_or_error()?;
+        if said.is_empty() {
+            self.confirm_empty()?;
+        }
         let branch = said.lines().find_map(|line| line.strip_prefix("ref: refs/heads/")?.strip_suffix("\tHEAD"));
         Ok(branch.map(str::to_owned))
     }
@@ -182,7 +188,11 @@ impl Mirror {
             let said = self.git(FETCH_ARGS, &self.refspecs(&branches))?;
             if said.success {
                 self.forget_all_but(&branches)?;
-                return self.tracked_refs();
+                let refs = self.tracked_refs()?;
+                if refs.refs.is_empty() && !self.ls_remote()?.is_empty() {
+                    continue;
+                }
+                return Ok(refs);
             }
             // Git dies on the first branch that is not there; which of them are, only the remote can say.
             if branches.is_empty() || !said.stderr.contains("couldn't find remote ref") {
@@ -197,6 +207,22 @@ impl Mirror {
         Err(RepoError::Other { detail: "branches come and go while they are fetched".to_owned() })
     }
 
+    /// Over HTTP a reply that ends within its head makes git take the server for one of plain files, and that one for
+    /// empty: a cut connection would be read as a repository without refs. Only a server that spoke git's protocol is
+    /// believed to have none.
+    fn confirm_empty(&self) -> Result<(), RepoError> {
+        if self.remote.origin().is_none() {
+            return Ok(());
+        }
+        let said = self.git_with(TRACE_PACKETS, &["ls-remote", "--end-of-options", self.remote.url()], &[])?;
+        let spoke = said.stderr.contains("packet:");
+        said.stdout_or_error()?;
+        match spoke {
+            true => Ok(()),
+            false => Err(RepoError::Unreachable { detail: "the reply ended before the list of refs".to_owned() }),
+        }
+    }
+
     /// Packs what has piled up, if it is worth it, and writes the commit graph. Run it every few hundred publications.
     pub fn maintain(&self) -> Result<(), RepoError> {
         self.maintenance().run()
@@ -209,8 +235,12 @@ impl Mirror {
     }
 
     pub(crate) fn git(&self, args: &[&str], more: &[String]) -> Result<Finished, RepoError> {
+        self.git_with(&[], args, more)
+    }
+
+    fn git_with(&self, env: &[(&str, &str)], args: &[&str], more: &[String]) -> Result<Finished, RepoError> {
         let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).chain(more.iter().cloned()).collect();
-        let access = Access { remote: &self.remote, credentials: self.credentials.as_ref() };
+        let access = Access { remote: &self.remote, credentials: self.credentials.as_ref(), env };
         self.program.run(&args, Some(&access))
     }
 
@@ -263,6 +293,9 @@ impl Mirror {
 
 /// Stands for "none of the branches": no branch can be called that.
 const NO_BRANCH: &str = "..";
+
+/// What is said to the server and by it, on stderr; the credentials are not in it.
+const TRACE_PACKETS: &[(&str, &str)] = &[("GIT_TRACE_PACKET", "1")];
 
 const FETCH_ARGS: &[&str] = &[
     "fetch",

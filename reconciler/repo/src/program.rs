@@ -141,11 +141,14 @@ fn is_foreign(name: &OsString) -> bool {
 pub(crate) struct Access<'a> {
     pub remote: &'a Remote,
     pub credentials: Option<&'a Credentials>,
+    /// More for its environment.
+    pub env: &'a [(&'a str, &'a str)],
 }
 
 impl Access<'_> {
     /// Credentials answer one origin only, and alone: other helpers would be told to store them.
     fn lend_to(&self, command: &mut Command) {
+        command.envs(self.env.iter().copied());
         let Some(origin) = self.remote.origin() else { return };
         if let Some(Credentials { username, password }) = self.credentials {
             command.env(USERNAME, username).env(PASSWORD, password);

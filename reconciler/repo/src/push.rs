@@ -114,6 +114,8 @@ const COLLATERAL: &[&str] = &["atomic push failed", "atomic push failure", "atom
 const CUT_OFF: &[&str] = &[
     "hung up unexpectedly",
     "unexpected disconnect",
+    "bad line length",
+    "protocol error",
     "early EOF",
     "RPC failed",
     "Broken pipe",

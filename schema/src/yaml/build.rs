@@ -277,6 +277,11 @@ impl Builder<'_> {
     /// The parser's lines are from 1 and its columns from 0; a place that goes over a line's end is cut there.
     fn place(&self, span: saphyr_parser::Span) -> Span {
         let (line, column) = (span.start.line().max(1), span.start.col() + 1);
+        // A text that ends within a line is taken for one line more. Nothing here may look at the line itself: a hostile
+        // file has a hundred thousand values on one.
+        if !self.source.has_line(line) {
+            return self.source.end();
+        }
         let end_column = match span.end.line() == span.start.line() {
             true => span.end.col() + 1,
             false => self.source.line(line).map_or(0, |text| text.trim_end().chars().count() + 1),

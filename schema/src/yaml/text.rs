@@ -38,6 +38,18 @@ impl Source {
         Some(text.strip_suffix('\r').unwrap_or(text))
     }
 
+    /// Whether there is a line of this number.
+    pub(crate) fn has_line(&self, line: usize) -> bool {
+        line <= self.line_starts.len()
+    }
+
+    /// Behind the last character of the last line that has any.
+    pub(crate) fn end(&self) -> Span {
+        let lines = self.text.trim_end_matches(['\n', '\r']);
+        let column = lines.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        Span { line: lines.matches('\n').count() + 1, column, end_column: column + 1 }
+    }
+
     /// The problem with its source line, if it has a place.
     pub(crate) fn with_snippet(&self, problem: Diagnostic) -> Diagnostic {
         let line = problem.span.and_then(|span| self.line(span.line));

@@ -57,7 +57,7 @@ impl Recorder {
         let quiet = plan.is_quiet(record);
         // A plan that changes nothing says nothing, but that it was made from this tip.
         if !quiet || self.told != Some(self.tip) {
-            self.told = Some(self.tip);
+            self.told = quiet.then_some(self.tip);
             let (process, tip, acknowledgements) = (self.process, self.tip, &self.acknowledgements);
             stage.judge.take(&Effect::Planned { process, tip, now, desired, acknowledgements, plan });
         }

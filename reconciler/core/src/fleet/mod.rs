@@ -38,7 +38,8 @@ struct ResolveKey {
     own: BlobId,
     fleet: BlobId,
     cluster_type: Option<BlobId>,
-    infra: Arc<Vec<(BlobId, bool)>>,
+    /// With their folders (a service that was renamed has the same blob), and whether they could be read.
+    infra: Arc<Vec<(String, BlobId, bool)>>,
 }
 
 /// One set of the fleet.
@@ -218,7 +219,9 @@ fn resolve_sets(
     cache: &mut FleetCache,
     reading: &mut FleetReading,
 ) {
-    let infra = Arc::new(files.infra.values().map(|(blob, read)| (blob.clone(), read.is_ok())).collect::<Vec<_>>());
+    let services = files.infra.iter();
+    let infra = services.map(|(name, (blob, read))| (name.clone(), blob.clone(), read.is_ok()));
+    let infra = Arc::new(infra.collect::<Vec<_>>());
     let services = infra_services(files);
     let mut kept = BTreeMap::new();
     for (id, (own, read)) in &files.sets {

@@ -131,9 +131,19 @@ fn overlaps(used: &BTreeSet<Block>, start: u64, size: u64) -> bool {
     before.is_some_and(|block| block.start + block.size > start)
 }
 
+/// What is taken, without overlaps: a record may hold blocks within others, and only the nearest one is looked at.
 fn recorded_cidrs(sets: &[Arc<fleetwright_schema::status::ClusterSetStatus>]) -> BTreeSet<Block> {
     let clusters = sets.iter().flat_map(|set| &set.clusters);
-    clusters.filter_map(|cluster| cluster.status.network.cidr.as_deref()).filter_map(parse_block).collect()
+    let recorded = clusters.filter_map(|cluster| cluster.status.network.cidr.as_deref()).filter_map(parse_block);
+    let mut disjoint: Vec<Block> = Vec::new();
+    for block in recorded.collect::<BTreeSet<_>>() {
+        let end = block.start + block.size;
+        match disjoint.last_mut().filter(|last| block.start < last.start + last.size) {
+            Some(last) => last.size = last.size.max(end - last.start),
+            None => disjoint.push(block),
+        }
+    }
+    disjoint.into_iter().collect()
 }
 
 fn parse_block(cidr: &str) -> Option<Block> {

@@ -23,6 +23,7 @@ use crate::action::Action;
 use crate::change::Class;
 use crate::fingerprint::revision;
 use crate::inventory::Place;
+use crate::record::find;
 use crate::waiting::Waiting;
 
 /// What the plan of a set comes to.
@@ -295,6 +296,10 @@ impl<'a, 'i> Starts<'a, 'i> {
         let template = &self.admission.set.template;
         let account = self.admission.account.clone().ok_or(Waiting::Replacement)?;
         let name = self.id.cluster_name(ordinal).map_err(Waiting::Addresses)?;
+        if let Some((other, _)) = find(self.inputs.record, &name) {
+            // The next record would name it twice, and no cluster of either set could be acted on any more.
+            return Err(Waiting::Forbidden(format!("{name} is recorded as a cluster of {other}")));
+        }
         let byon = template.features.contains(&Feature::Byon);
         limits.spend_alive(self.id, &template.tags).map_err(|budget| Waiting::Budget(budget.to_string()))?;
         let mut block = || limits.take_block(self.id, &template.network, &template.tags).map_err(Waiting::Addresses);

@@ -1,0 +1,4 @@
+//! The target `documents` under libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| drop((fleetwright_tests::fuzz::DOCUMENTS.run)(input)));
