@@ -5,6 +5,7 @@
 pub mod bench;
 pub mod drive;
 pub mod fleets;
+pub mod model;
 pub mod person;
 pub mod program;
 pub mod promises;

@@ -28,6 +28,19 @@ pub(super) struct Memory {
     networks: BTreeMap<ClusterName, usize>,
 }
 
+impl Memory {
+    pub(super) fn digest(&self, name: &ClusterName, times: &[Timestamp], hasher: &mut impl std::hash::Hasher) {
+        use std::hash::Hash;
+        let Self { closed_at, empty, whole, changed_at, networks } = self;
+        let (closed_at, changed_at) = (closed_at.get(name), changed_at.get(name));
+        let after = |time: &Timestamp, other: Option<&Timestamp>| other.is_none_or(|other| time > other);
+        let proven = empty.get(name).map(|(plane, began)| (plane, after(began, closed_at)));
+        (closed_at.is_some(), proven, networks.get(name)).hash(hasher);
+        whole.get(name).map(|read| after(read, changed_at)).hash(hasher);
+        times.iter().for_each(|time| (after(time, closed_at), after(time, changed_at)).hash(hasher));
+    }
+}
+
 impl Judge {
     pub(super) fn read(&mut self, place: &Place, began: Timestamp, listing: &Listing) {
         let clusters: Vec<_> = self.record.clusters().filter(|(set, cluster)| is_in(set, cluster, place)).collect();

@@ -4,6 +4,7 @@
 //! which promise was broken by it. Limits are judged where they bind: on what is published and on what is done, with
 //! what is in flight counted, never on what somebody meant.
 
+mod digest;
 mod evidence;
 mod order;
 mod quiet;

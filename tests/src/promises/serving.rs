@@ -22,6 +22,14 @@ pub(super) struct Memory {
     out: BTreeSet<ClusterName>,
 }
 
+impl Memory {
+    pub(super) fn digest(&self, name: &ClusterName, hasher: &mut impl std::hash::Hasher) {
+        use std::hash::Hash;
+        let Self { drained_from, alive_max, out } = self;
+        (drained_from.get(name), alive_max.get(name), out.contains(name)).hash(hasher);
+    }
+}
+
 fn began_to_drain<'a>(old: &[std::sync::Arc<Cluster>], new: &'a ClusterSetStatus) -> Vec<&'a Cluster> {
     let leaves = |c: &&std::sync::Arc<Cluster>| {
         let retires = matches!(c.status.state, ClusterState::Draining | ClusterState::Drained | ClusterState::Deleting);
