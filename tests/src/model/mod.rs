@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 use fleetwright_core::inventory::Place;
 use fleetwright_core::record::Record;
 use fleetwright_schema::status::ClusterSetStatus;
-use stateright::{Checker, Model as _, Property};
+use stateright::{Checker, HasDiscoveries, Model as _, Property};
 
 use crate::promises::{Effect, Judge, Promise, Soundness};
 use converge::Ends;
@@ -218,7 +218,8 @@ impl stateright::Model for Model {
 pub fn check(scenario: Scenario, threads: usize) -> Option<Report> {
     let (name, expects) = (scenario.name, scenario.expects);
     let began = Instant::now();
-    let checker = Model::new(scenario)?.checker().threads(threads).spawn_bfs().join();
+    let checker = Model::new(scenario)?.checker().threads(threads).finish_when(HasDiscoveries::AnyFailures).spawn_bfs();
+    let checker = checker.join();
     let found = checker.discoveries();
     let broken = ALWAYS.iter().filter_map(|(name, _)| Some((*name, found.get(name)?)));
     let mut failures: Vec<String> = broken
