@@ -35,7 +35,7 @@ pub enum Fault {
     LostRequest,
     /// An action reaches its cloud twice.
     Twice,
-    /// A list shows the world of up to two changes ago.
+    /// A list shows the resources of up to two changes ago.
     StaleList,
     /// A list that was begun up to two changes ago comes in now.
     LateReading,

@@ -118,12 +118,12 @@ impl Model {
             state.now = Timestamp::from_unix_seconds(state.now.unix_seconds() + 1);
         }
         let (listing, began) = match seen {
-            Seen::Now => (Some(&state.world.listing), state.now),
-            Seen::Stale(ago) => (Some(&state.earlier[ago].listing), state.now),
-            Seen::Late(ago) => (Some(&state.earlier[ago].listing), state.earlier[ago].until),
+            Seen::Now => (Some(Arc::clone(&state.world.listing)), state.now),
+            Seen::Stale(ago) => (Some(state.world.lagging(&state.earlier[ago].listing)), state.now),
+            Seen::Late(ago) => (Some(Arc::clone(&state.earlier[ago].listing)), state.earlier[ago].until),
             Seen::Failed => (None, state.now),
         };
-        let (listing, place) = (listing.cloned(), self.place.clone());
+        let place = self.place.clone();
         let daemon = &mut state.daemons[index];
         let Some(tip) = &daemon.tip else { return };
         let failing_since = daemon.inventory.places.get(&place).and_then(|reading| reading.failing_since);
