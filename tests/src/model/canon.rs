@@ -88,7 +88,12 @@ impl Canon {
 
     fn listing(&mut self, listing: &Listing) {
         self.put(listing.resources.len());
-        for resource in listing.resources.values().flatten() {
+        listing.resources.values().for_each(|parts| self.parts(parts));
+    }
+
+    fn parts(&mut self, parts: &[Resource]) {
+        self.put(parts.len());
+        for resource in parts {
             let Resource { id, phase, applied, control_plane, .. } = resource;
             self.put((id, *phase as u8, applied));
             if let Some(facts) = control_plane {
@@ -110,30 +115,42 @@ impl Canon {
         }
     }
 
-    fn reading(&mut self, reading: &Reading, world: &Listing) {
+    /// Of a cluster that was acted on since a reading is a reading no more.
+    fn reading(&mut self, reading: &Reading, world: &Listing, daemon: &Daemon) {
         self.time(reading.at);
-        match &reading.result {
-            Ok(listing) if **listing == *world => self.put(0),
-            Ok(listing) => {
-                self.put(1);
-                self.listing(listing);
-            }
-            Err(UnknownReason::Failed(class, _)) => self.put((2, class)),
-            Err(UnknownReason::NotRead | UnknownReason::Stale(_)) => self.put(3),
-        }
         self.times(reading.failing_since);
+        let listing = match &reading.result {
+            Ok(listing) => listing,
+            Err(UnknownReason::Failed(class, _)) => return self.put((1, class)),
+            Err(UnknownReason::NotRead | UnknownReason::Stale(_)) => return self.put(2),
+        };
+        let clusters = daemon.tip.iter().flat_map(|tip| tip.record.clusters());
+        let mut unknown = listing.resources.len();
+        for name in clusters.map(|(_, cluster)| &cluster.metadata.name) {
+            let parts = listing.resources.get(name);
+            unknown -= usize::from(parts.is_some());
+            if daemon.memory.touched.get(name).is_none_or(|touched| reading.at <= *touched) {
+                self.put(3);
+            } else if parts == world.resources.get(name) {
+                self.put(4);
+            } else {
+                self.put(5);
+                self.parts(parts.map_or(&[], Vec::as_slice));
+            }
+        }
+        self.put(unknown);
     }
 
     fn daemon(&mut self, state: &State, daemon: &Daemon, lists_lag: bool) {
         let Daemon { process: _, born: _, tip, inventory, memory, flying } = daemon;
         self.tip(tip.as_ref(), &state.remote);
-        inventory.places.values().for_each(|reading| self.reading(reading, &state.world.listing));
+        inventory.places.values().for_each(|reading| self.reading(reading, &state.world.listing, daemon));
         self.put((inventory.places.len(), flying.len()));
         flying.iter().for_each(|action| self.action(action));
         for (key, failure) in &memory.failures {
-            let pending = failure.retry_at > self.now;
-            let rest = failure.retry_at.since(self.now).seconds();
-            self.put((key, failure.attempts, failure.class, pending.then_some(rest)));
+            // Whether it is over within this epoch or only in the next depends on when in the epoch it began.
+            let next = epoch(failure.retry_at) > epoch(self.now) || failure.retry_at.unix_seconds().rem_euclid(1200) >= 300;
+            self.put((key, failure.attempts, failure.class, failure.retry_at > self.now, next));
         }
         for (name, since) in &memory.absent_since {
             self.put(name);

@@ -21,6 +21,8 @@ pub const WITHIN_EPOCH_MAX: u64 = 300;
 /// Bake, rollback window and deadlines: as long as the planner's own age of readings, and longer than its time until a
 /// cluster counts as lost.
 pub const LIMIT: Duration = Duration::from_seconds(EPOCH.seconds() - WITHIN_EPOCH_MAX);
+/// What providers ask for after a failure: longer than all readings of an epoch, so that it ends by a step of its own.
+pub const RETRY_AFTER: Duration = Duration::from_seconds(200);
 /// Longer than any path.
 const NEVER: Duration = Duration::from_minutes(60 * 24 * 30);
 

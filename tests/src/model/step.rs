@@ -19,7 +19,7 @@ use fleetwright_schema::units::Timestamp;
 use fleetwright_simulator::Mutation;
 
 use super::moves::{Delivery, Kept, Move, Seen, soonest};
-use super::scenario::{EPOCH, WITHIN_EPOCH_MAX, epoch};
+use super::scenario::{EPOCH, RETRY_AFTER, WITHIN_EPOCH_MAX, epoch};
 use super::state::{Daemon, State};
 use super::tell::{Teller, publication};
 use super::world::Refusal;
@@ -216,9 +216,9 @@ impl Model {
             }
             let error = result.err();
             let process = state.daemons[index].process;
-            let told = error.map(|(class, _)| (class, None));
+            let told = error.map(|(class, _)| (class, Some(RETRY_AFTER)));
             state.judge().take(&Effect::Returned { process, key: &action.key, error: told, now });
-            let error = error.map(|(class, words)| (class, words.to_owned(), None));
+            let error = error.map(|(class, words)| (class, words.to_owned(), Some(RETRY_AFTER)));
             state.daemons[index].memory.finished(&action.key, now, error);
         }
         state.remember_world(listing);
