@@ -166,10 +166,11 @@ impl Model {
     fn turn(&self, state: &State, index: usize, moves: &mut Vec<Move>) {
         let Some(plan) = planned(state, index) else { return };
         let plan = plan.plan();
-        if plan.record != state.remote.record {
+        let differs = plan.record != state.remote.record;
+        if differs {
             moves.push(Move::Publish(index, true));
         }
-        if !plan.actions.is_empty() {
+        if !plan.actions.is_empty() && (self.scenario.batches || !differs) {
             moves.push(Move::HandOut(index));
         }
     }

@@ -108,6 +108,8 @@ pub struct Scenario {
     pub faults: &'static [Fault],
     /// How closely clusters are looked at.
     pub grain: Grain,
+    /// Whether actions may be handed out while a publication waits for its batch; else it always comes first.
+    pub batches: bool,
     /// What must be seen to happen: a scenario in which it does not proves less than it says.
     pub expects: &'static [&'static str],
 }

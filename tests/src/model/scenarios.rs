@@ -17,6 +17,7 @@ fn scenario(name: &'static str, wishes: Vec<Wished>) -> Scenario {
         disturbances: 0,
         faults: &Fault::ALL,
         grain: Grain::Whole,
+        batches: false,
         expects: &[],
     }
 }
@@ -28,16 +29,19 @@ pub fn small() -> Vec<Scenario> {
     let hurry = Fleet::new(1, 1).in_a_hurry().version(Rotate, NEW).version(Revert, OLD);
     vec![
         Scenario {
+            batches: true,
             disturbances: 1,
             expects: &[ROTATED, ROLLED_BACK, HALTED, CRASHED, TWICE],
             ..scenario("1 cluster, rotation and revert, 1 fault", back(1, 1))
         },
         Scenario {
+            batches: true,
             disturbances: 1,
             expects: &[ROTATED, ROLLED_BACK],
             ..scenario("1 cluster in a hurry, rotation and revert, 1 fault", hurry.wishes())
         },
         Scenario {
+            batches: true,
             built: false,
             grain: Grain::Parts,
             disturbances: 2,
@@ -59,9 +63,18 @@ pub fn small() -> Vec<Scenario> {
             expects: &[ROTATED],
             ..scenario("2 clusters, rotation, 1 fault", rotation(2, 1).wishes())
         },
-        Scenario { expects: &[ROTATED, ROLLED_BACK], ..scenario("2 clusters, rotation and revert", back(2, 1)) },
+        Scenario {
+            disturbances: 1,
+            expects: &[ROTATED, ROLLED_BACK],
+            ..scenario("2 clusters, rotation and revert, 1 fault", back(2, 1))
+        },
         Scenario { expects: &[ROTATED], ..scenario("2 clusters, 2 at once, rotation, fewer", rotation(2, 2).count(1).wishes()) },
-        Scenario { expects: &[ROTATED], ..scenario("3 clusters, rotation", rotation(3, 1).wishes()) },
+        Scenario {
+            disturbances: 1,
+            expects: &[ROTATED],
+            ..scenario("3 clusters, rotation, 1 fault", rotation(3, 1).wishes())
+        },
+        Scenario { expects: &[ROTATED, ROLLED_BACK], ..scenario("3 clusters, rotation and revert", back(3, 1)) },
         Scenario { expects: &[ROTATED], ..scenario("1 cluster, rotation, more, fewer", rotation(1, 1).count(2).count(1).wishes()) },
         Scenario {
             expects: &[ROTATED, ROLLED_BACK],
