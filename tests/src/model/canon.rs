@@ -149,7 +149,8 @@ impl Canon {
         flying.iter().for_each(|action| self.action(action));
         for (key, failure) in &memory.failures {
             // Whether it is over within this epoch or only in the next depends on when in the epoch it began.
-            let next = epoch(failure.retry_at) > epoch(self.now) || failure.retry_at.unix_seconds().rem_euclid(1200) >= 300;
+            let next =
+                epoch(failure.retry_at) > epoch(self.now) || failure.retry_at.unix_seconds().rem_euclid(1200) >= 300;
             self.put((key, failure.attempts, failure.class, failure.retry_at > self.now, next));
         }
         for (name, since) in &memory.absent_since {
@@ -163,7 +164,10 @@ impl Canon {
             // A reading of before the deletion proves nothing, nor does one of before the drain.
             self.put(read_at > cluster.status.since);
             for earlier in state.earlier.iter().filter(|_| lists_lag) {
-                self.put((touched.is_some_and(|touched| earlier.until > *touched), earlier.until > cluster.status.since));
+                self.put((
+                    touched.is_some_and(|touched| earlier.until > *touched),
+                    earlier.until > cluster.status.since,
+                ));
             }
         }
         for earlier in state.earlier.iter().filter(|_| lists_lag) {

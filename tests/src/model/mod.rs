@@ -33,7 +33,7 @@ use stateright::{Checker, HasDiscoveries, Model as _, Property};
 use crate::promises::{Effect, Judge, Promise, Soundness};
 use converge::Ends;
 use moves::Move;
-use scenario::{Edit, Fault, Scenario, place, start};
+use scenario::{Edit, Scenario, place, start};
 use state::{Daemon, State, Tip};
 use step::Renderings;
 use tell::Teller;
@@ -58,7 +58,7 @@ pub struct Model {
 }
 
 /// A scenario with more states than this is none to look at as a whole.
-const STATES_MAX: usize = 12_000_000;
+const STATES_MAX: usize = 20_000_000;
 
 /// What a check came to.
 #[derive(Clone, Debug)]
@@ -145,7 +145,10 @@ impl Model {
         };
         self.wish(state) == edit
             && state.remote.record.sets.values().all(settled)
-            && state.daemons.iter().all(|daemon| daemon.tip.as_ref().is_some_and(|tip| tip.commits == state.remote.commits))
+            && state
+                .daemons
+                .iter()
+                .all(|daemon| daemon.tip.as_ref().is_some_and(|tip| tip.commits == state.remote.commits))
     }
 }
 
@@ -259,6 +262,3 @@ fn lines(model: &Model, path: &[(State, Option<Move>)]) -> Vec<String> {
     }
     lines
 }
-
-/// As many faults as there are.
-pub const ALL_FAULTS: &[Fault] = &Fault::ALL;

@@ -22,23 +22,27 @@ fn scenario(name: &'static str, wishes: Vec<Wished>) -> Scenario {
     }
 }
 
+fn back(count: u32, surge: u32) -> Fleet {
+    Fleet::new(count, surge).version(Rotate, NEW).version(Revert, OLD)
+}
+
+fn hurry(count: u32) -> Fleet {
+    Fleet::new(count, 1).in_a_hurry().version(Rotate, NEW).version(Revert, OLD)
+}
+
 /// What every change is checked with: minutes on two cores.
 pub fn small() -> Vec<Scenario> {
-    let rotation = |count, surge| Fleet::new(count, surge).version(Rotate, NEW);
-    let back = |count, surge| rotation(count, surge).version(Revert, OLD).wishes();
-    let hurry = Fleet::new(1, 1).in_a_hurry().version(Rotate, NEW).version(Revert, OLD);
+    let one_fault = |name, fleet: Fleet| Scenario { disturbances: 1, ..scenario(name, fleet.wishes()) };
     vec![
         Scenario {
             batches: true,
-            disturbances: 1,
             expects: &[ROTATED, ROLLED_BACK, HALTED, CRASHED, TWICE],
-            ..scenario("1 cluster, rotation and revert, 1 fault", back(1, 1))
+            ..one_fault("1 cluster, rotation and revert, 1 fault", back(1, 1))
         },
         Scenario {
             batches: true,
-            disturbances: 1,
             expects: &[ROTATED, ROLLED_BACK],
-            ..scenario("1 cluster in a hurry, rotation and revert, 1 fault", hurry.wishes())
+            ..one_fault("1 cluster in a hurry, rotation and revert, 1 fault", hurry(1))
         },
         Scenario {
             batches: true,
@@ -49,33 +53,48 @@ pub fn small() -> Vec<Scenario> {
         },
         Scenario {
             grain: Grain::Parts,
-            disturbances: 1,
-            expects: &[ROTATED],
-            ..scenario("1 cluster part by part, rotation, 1 fault", rotation(1, 1).wishes())
+            expects: &[ROTATED, CRASHED],
+            ..one_fault("1 cluster part by part, rotation, 1 fault", Fleet::new(1, 1).version(Rotate, NEW))
         },
         Scenario {
-            disturbances: 1,
-            expects: &[HALTED],
-            ..scenario("2 clusters, in place and back, 1 fault", Fleet::new(2, 1).tag("gold").tag("silver").wishes())
+            expects: &[HALTED, TWICE],
+            ..one_fault("1 cluster, in place, 1 fault", Fleet::new(1, 1).tag("gold"))
         },
+        // A name is given a second time only where the last to be named is gone, and its tombstone with it.
         Scenario {
-            disturbances: 1,
-            expects: &[ROTATED],
-            ..scenario("2 clusters, rotation, 1 fault", rotation(2, 1).wishes())
-        },
-        Scenario {
-            disturbances: 1,
             expects: &[ROTATED, ROLLED_BACK],
-            ..scenario("2 clusters, rotation and revert, 1 fault", back(2, 1))
+            ..scenario("1 cluster, rotation, revert, rotation", back(1, 1).version(Rotate, NEW).wishes())
         },
-        Scenario { expects: &[ROTATED], ..scenario("2 clusters, 2 at once, rotation, fewer", rotation(2, 2).count(1).wishes()) },
         Scenario {
-            disturbances: 1,
             expects: &[ROTATED],
-            ..scenario("3 clusters, rotation, 1 fault", rotation(3, 1).wishes())
+            ..scenario("1 cluster, rotation, more, fewer", {
+                Fleet::new(1, 1).version(Rotate, NEW).count(2).count(1).wishes()
+            })
         },
-        Scenario { expects: &[ROTATED, ROLLED_BACK], ..scenario("3 clusters, rotation and revert", back(3, 1)) },
-        Scenario { expects: &[ROTATED], ..scenario("1 cluster, rotation, more, fewer", rotation(1, 1).count(2).count(1).wishes()) },
+        Scenario {
+            expects: &[ROTATED, CRASHED, HALTED],
+            ..one_fault("2 clusters, rotation, 1 fault", Fleet::new(2, 1).version(Rotate, NEW))
+        },
+        Scenario {
+            expects: &[ROTATED, ROLLED_BACK],
+            ..scenario("2 clusters, rotation and revert", back(2, 1).wishes())
+        },
+        Scenario {
+            expects: &[ROTATED],
+            ..scenario("2 clusters, 2 at once, rotation", Fleet::new(2, 2).version(Rotate, NEW).wishes())
+        },
+        Scenario {
+            expects: &[HALTED],
+            ..one_fault("2 clusters, none after an approval, 1 fault", Fleet::new(2, 1).with_removals(1).count(0))
+        },
+        Scenario {
+            expects: &[ROTATED, CRASHED],
+            ..one_fault("3 clusters, rotation, 1 fault", Fleet::new(3, 1).version(Rotate, NEW))
+        },
+        Scenario {
+            expects: &[ROTATED, ROLLED_BACK],
+            ..scenario("3 clusters, rotation and revert", back(3, 1).wishes())
+        },
         Scenario {
             expects: &[ROTATED, ROLLED_BACK],
             ..scenario("2 waves of 1 cluster, rotation and revert", {
@@ -83,21 +102,48 @@ pub fn small() -> Vec<Scenario> {
             })
         },
         Scenario {
-            disturbances: 1,
-            expects: &[HALTED],
-            ..scenario("2 clusters, none after an approval, 1 fault", {
-                Fleet::new(2, 1).with_removals(1).count(0).wishes()
-            })
-        },
-        Scenario {
             daemons: 2,
             expects: &[ROTATED, BOTH],
-            ..scenario("1 cluster, 2 daemons, rotation", rotation(1, 1).wishes())
+            ..scenario("1 cluster, 2 daemons, rotation", Fleet::new(1, 1).version(Rotate, NEW).wishes())
         },
     ]
 }
 
-/// What is checked when there is more time.
+/// What is checked when there is more time: hours.
 pub fn large() -> Vec<Scenario> {
-    small()
+    let faults = |name, disturbances, fleet: Fleet| Scenario { disturbances, ..scenario(name, fleet.wishes()) };
+    let more = vec![
+        Scenario {
+            batches: true,
+            expects: &[ROTATED, ROLLED_BACK, HALTED, CRASHED, TWICE],
+            ..faults("1 cluster, rotation and revert, 2 faults", 2, back(1, 1))
+        },
+        Scenario {
+            expects: &[ROTATED, ROLLED_BACK, CRASHED],
+            ..faults("2 clusters, rotation and revert, 1 fault", 1, back(2, 1))
+        },
+        Scenario {
+            expects: &[ROTATED, ROLLED_BACK, CRASHED],
+            ..faults("2 clusters in a hurry, rotation and revert, 1 fault", 1, hurry(2))
+        },
+        Scenario {
+            expects: &[HALTED],
+            ..faults("2 clusters, in place and back, 1 fault", 1, Fleet::new(2, 1).tag("gold").tag("silver"))
+        },
+        Scenario {
+            expects: &[ROTATED],
+            ..faults("2 clusters, 2 at once, rotation, fewer", 0, Fleet::new(2, 2).version(Rotate, NEW).count(1))
+        },
+        Scenario {
+            expects: &[ROTATED, ROLLED_BACK, CRASHED],
+            ..faults("3 clusters, rotation and revert, 1 fault", 1, back(3, 1))
+        },
+        Scenario {
+            daemons: 2,
+            faults: &[Fault::Crash, Fault::LostPush],
+            expects: &[ROTATED, ROLLED_BACK, BOTH, CRASHED],
+            ..faults("1 cluster, 2 daemons, rotation and revert, 1 crash", 1, back(1, 1))
+        },
+    ];
+    small().into_iter().chain(more).collect()
 }

@@ -285,7 +285,8 @@ impl Renderings {
         for (id, set) in &record.sets {
             let told = |cluster: &fleetwright_schema::status::Cluster| {
                 let status = &cluster.status;
-                let retirement = status.retirement.as_ref().map(|r| (r.reason, r.expected_workloads, r.empty_at.is_some()));
+                let retirement =
+                    status.retirement.as_ref().map(|r| (r.reason, r.expected_workloads, r.empty_at.is_some()));
                 format!("{} {} {retirement:?} {:?}", status.state, status.conditions.len(), status.provider_id)
             };
             let kind: Vec<String> = set.clusters.iter().map(|cluster| told(cluster)).collect();

@@ -39,7 +39,9 @@ pub fn publication(old: &Record, new: &Record, tell: &mut Teller) {
                 let from = was.map_or("nothing".to_owned(), |was| was.status.state.to_string());
                 let version = &cluster.spec.kubernetes_version;
                 let why = cluster.status.retirement.as_ref().map(|r| format!(", {:?}", r.reason)).unwrap_or_default();
-                tell.say(|| format!("  {}: {from} -> {} at {version}{why}", cluster.metadata.name, cluster.status.state));
+                tell.say(|| {
+                    format!("  {}: {from} -> {} at {version}{why}", cluster.metadata.name, cluster.status.state)
+                });
             }
         }
         for stone in set.tombstones.iter().filter(|stone| before.is_none_or(|set| !set.tombstones.contains(stone))) {

@@ -103,11 +103,18 @@ impl World {
     }
 
     fn edit_one(&mut self, cluster: &ClusterName, id: &str, change: impl FnOnce(&mut Resource)) {
-        self.edit(cluster, |parts| parts.iter_mut().filter(|part| *part.id == *id).take(1).for_each(change_once(change)));
+        self.edit(cluster, |parts| {
+            parts.iter_mut().filter(|part| *part.id == *id).take(1).for_each(change_once(change))
+        });
     }
 
     /// Performs an action; what it changed, and what its caller is told.
-    pub fn perform(&mut self, action: &Action, grain: Grain, now: Timestamp) -> (Option<Mutation>, Result<(), Refusal>) {
+    pub fn perform(
+        &mut self,
+        action: &Action,
+        grain: Grain,
+        now: Timestamp,
+    ) -> (Option<Mutation>, Result<(), Refusal>) {
         let decided = match &action.effect {
             Effect::Create { fingerprint, spec, parents, .. } => {
                 self.create(action, fingerprint, spec, parents, grain, now)
@@ -267,8 +274,10 @@ impl World {
 
     /// Ends what is under way in a cluster.
     pub fn complete(&mut self, cluster: &ClusterName, grain: Grain, now: Timestamp) {
-        let balancer = self.parts(cluster).iter().find(|part| grain == Grain::Parts && arrives(part, self.parts(cluster)));
-        let balancer = balancer.filter(|_| !self.parts(cluster).iter().any(|part| part.step == Step::Leftovers)).cloned();
+        let balancer =
+            self.parts(cluster).iter().find(|part| grain == Grain::Parts && arrives(part, self.parts(cluster)));
+        let balancer =
+            balancer.filter(|_| !self.parts(cluster).iter().any(|part| part.step == Step::Leftovers)).cloned();
         self.edit(cluster, |parts| {
             let arrives = parts.iter().any(|part| arrives(part, parts));
             parts.retain(|part| part.phase != Phase::Deleting);
