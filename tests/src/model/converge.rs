@@ -6,7 +6,7 @@
 //! schedule is run, in which everything that can happen does, in turn, and nothing goes wrong; a state from which it was
 //! seen to end well is remembered, and whatever leads there need not be followed further. Each state costs about one step.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use super::Model;
@@ -22,7 +22,7 @@ const SHARDS: usize = 64;
 
 /// States from which all ends well.
 #[derive(Debug)]
-pub struct Ends(Vec<Mutex<HashSet<u64>>>);
+pub struct Ends(Vec<Mutex<BTreeSet<u64>>>);
 
 impl Default for Ends {
     fn default() -> Self {
@@ -31,7 +31,7 @@ impl Default for Ends {
 }
 
 impl Ends {
-    fn shard(&self, digest: u64) -> Option<std::sync::MutexGuard<'_, HashSet<u64>>> {
+    fn shard(&self, digest: u64) -> Option<std::sync::MutexGuard<'_, BTreeSet<u64>>> {
         self.0[(digest % SHARDS as u64) as usize].lock().ok()
     }
     fn knows(&self, digest: u64) -> bool {

@@ -164,7 +164,10 @@ fn kept(state: &State, promise: Promise) -> bool {
     state.judge.breaches().iter().all(|breach| breach.promise != promise)
 }
 
-const ALWAYS: [(&str, fn(&Model, &State) -> bool); 9] = [
+/// What has to hold of a state.
+type Holds = fn(&Model, &State) -> bool;
+
+const ALWAYS: [(&str, Holds); 9] = [
     ("I1: a drain leaves count serving", |_, state| kept(state, Promise::I1)),
     ("I2: a create leaves at most count + maxSurge alive", |_, state| kept(state, Promise::I2)),
     ("I3: a delete only with evidence", |_, state| kept(state, Promise::I3)),
@@ -191,7 +194,7 @@ pub const TWICE: &str = "a duplicate delivery";
 /// Both daemons wrote.
 pub const BOTH: &str = "both daemons publish";
 
-const SOMETIMES: [(&str, fn(&Model, &State) -> bool); 6] = [
+const SOMETIMES: [(&str, Holds); 6] = [
     (ROTATED, |model, state| model.ended(state, Edit::Rotate)),
     (ROLLED_BACK, |model, state| model.ended(state, Edit::Revert)),
     (HALTED, |_, state| halts(state)),
