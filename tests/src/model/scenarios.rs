@@ -81,7 +81,9 @@ pub fn small() -> Vec<Scenario> {
         },
         Scenario {
             expects: &[ROTATED],
-            ..scenario("2 clusters, 2 at once, rotation", Fleet::new(2, 2).version(Rotate, NEW).wishes())
+            ..scenario("2 clusters, 2 at once, rotation, fewer", {
+                Fleet::new(2, 2).version(Rotate, NEW).count(1).wishes()
+            })
         },
         Scenario {
             expects: &[HALTED],
@@ -100,6 +102,13 @@ pub fn small() -> Vec<Scenario> {
             ..scenario("2 waves of 1 cluster, rotation and revert", {
                 Fleet::new(1, 1).in_two_waves().version(Rotate, NEW).version(Revert, OLD).wishes()
             })
+        },
+        Scenario {
+            daemons: 2,
+            built: false,
+            faults: &[Fault::Crash],
+            expects: &[BOTH],
+            ..one_fault("1 cluster, 2 daemons, from nothing, 1 crash", Fleet::new(1, 1))
         },
         Scenario {
             daemons: 2,
@@ -129,10 +138,6 @@ pub fn large() -> Vec<Scenario> {
         Scenario {
             expects: &[HALTED],
             ..faults("2 clusters, in place and back, 1 fault", 1, Fleet::new(2, 1).tag("gold").tag("silver"))
-        },
-        Scenario {
-            expects: &[ROTATED],
-            ..faults("2 clusters, 2 at once, rotation, fewer", 0, Fleet::new(2, 2).version(Rotate, NEW).count(1))
         },
         Scenario {
             expects: &[ROTATED, ROLLED_BACK, CRASHED],
