@@ -63,7 +63,9 @@ pub fn small() -> Vec<Scenario> {
         // A name is given a second time only where the last to be named is gone, and its tombstone with it.
         Scenario {
             expects: &[ROTATED, ROLLED_BACK],
-            ..scenario("1 cluster, rotation, revert, rotation", back(1, 1).version(Rotate, NEW).wishes())
+            ..scenario("1 cluster, rotation, revert, in place, rotation", {
+                back(1, 1).tag("gold").version(Rotate, NEW).wishes()
+            })
         },
         Scenario {
             expects: &[ROTATED],
