@@ -9,6 +9,7 @@ pub mod fleets;
 pub mod fuzz;
 pub mod git_server;
 pub mod mishaps;
+pub mod model;
 pub mod person;
 pub mod program;
 pub mod promises;

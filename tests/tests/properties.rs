@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex};
 
 use fleetwright_core::action::{Action, ActionKey, Effect};
 use fleetwright_core::fingerprint::revision;
-use fleetwright_core::inventory::{Placement, Step};
+use fleetwright_core::inventory::{ErrorClass, Placement, Step};
+use fleetwright_core::memory::Failure;
 use fleetwright_core::plan::Plan;
 use fleetwright_core::publication::status_file;
 use fleetwright_core::record::{Record, RecordCache};
@@ -296,6 +297,25 @@ fn a_control_plane_that_is_gone_is_waited_for_in_every_state_that_served() {
         assert!(plan.wake_at.is_some(), "{state}");
         assert!(plan.reports[&bench.id].moves_by_itself(), "{state}");
     }
+}
+
+/// A create failed in one daemon, and the cluster was to go: that daemon wrote the failure into the record, the other
+/// took it out, and so on with every commit, for as long as the first remembered it.
+#[test]
+fn what_failed_while_a_cluster_was_built_is_not_said_of_its_deletion() {
+    let mut bench = Bench::new(0);
+    bench.add(1, Deleting, 30).status.ready_at = None;
+    bench.build(1, Placement::Open, Some((0, 0)));
+    bench.resources.retain(|resource| resource.step == Step::Network);
+    let quiet = bench.plan();
+    let told = |step: Step, bench: &mut Bench| {
+        let key = ActionKey { cluster: bench.clusters[0].metadata.name.clone(), step };
+        let (retry_at, class) = (bench.now, ErrorClass::Invalid);
+        bench.memory.failures = [(key, Failure { attempts: 1, retry_at, class, message: "no".to_owned() })].into();
+        bench.plan().record
+    };
+    assert_eq!(told(Step::ControlPlane, &mut bench), quiet.record);
+    assert_ne!(told(Step::Network, &mut bench), quiet.record);
 }
 
 /// Made smaller, rotated, and made larger again, a set had no room for what it missed, and what was in the way waited

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use fleetwright_core::action::{Action, Effect};
+use fleetwright_core::action::{Action, ActionKey, Effect};
 use fleetwright_core::inventory::{Listing, Phase, Place, Placement, Resource, Step};
 use fleetwright_core::record::{find, is_in};
 use fleetwright_schema::names::{ClusterName, SetId};
@@ -11,7 +11,7 @@ use fleetwright_schema::status::{Cluster, ClusterSetStatus, ClusterState, Retire
 use fleetwright_schema::units::Timestamp;
 use fleetwright_simulator::{Mutation, Verb};
 
-use super::{Judge, Promise, Publication};
+use super::{Judge, Process, Promise, Publication};
 
 /// What was read and done.
 #[derive(Clone, Debug, Default)]
@@ -22,10 +22,43 @@ pub(super) struct Memory {
     empty: BTreeMap<ClusterName, (Arc<str>, Timestamp)>,
     /// When a reading was answered that showed the cluster whole and open.
     whole: BTreeMap<ClusterName, Timestamp>,
-    /// When anything of a cluster was last changed, other than that its placement was opened.
-    changed_at: BTreeMap<ClusterName, Timestamp>,
-    /// How many networks the last reading showed of a cluster.
-    networks: BTreeMap<ClusterName, usize>,
+    /// When a process last acted on a cluster, or heard of it: a reading of before that is none to it. What another
+    /// process has under way it can't know.
+    changed_at: BTreeMap<(Process, ClusterName), Timestamp>,
+    /// Whether the remote permitted what was handed out last, when it was.
+    permitted: BTreeMap<(ActionKey, &'static str), bool>,
+    /// When a reading was answered that showed one network of the cluster, and no more.
+    settled: BTreeMap<ClusterName, Timestamp>,
+}
+
+fn permits(cluster: &Cluster, verb: Verb, step: Step) -> bool {
+    use ClusterState::{Creating, Deleting, Drained, Draining, Pending, Updating};
+    let (state, served) = (cluster.status.state, cluster.status.ready_at.is_some());
+    match (verb, step) {
+        (Verb::Create | Verb::Update, _) => matches!(state, Pending | Creating | Updating),
+        (Verb::Drain, _) => matches!(state, Draining | Drained | Deleting),
+        (Verb::Open, _) => !matches!(state, Deleting),
+        (Verb::Delete, Step::ControlPlane) => state == Deleting || !served,
+        (Verb::Delete, _) => matches!(state, Deleting | Pending | Creating | Updating),
+    }
+}
+
+impl Memory {
+    pub(super) fn digest(&self, name: &ClusterName, times: &[Timestamp], hasher: &mut impl std::hash::Hasher) {
+        use std::hash::Hash;
+        let Self { closed_at, empty, whole, changed_at, permitted, settled } = self;
+        let closed_at = closed_at.get(name);
+        let after = |time: &Timestamp, other: Option<&Timestamp>| other.is_none_or(|other| time > other);
+        let proven = empty.get(name).map(|(plane, began)| (plane, after(began, closed_at)));
+        (closed_at.is_some(), proven, settled.contains_key(name)).hash(hasher);
+        times.iter().for_each(|time| after(time, closed_at).hash(hasher));
+        for (_, changed) in changed_at.iter().filter(|((_, changed), _)| changed == name) {
+            (whole.get(name).map(|read| read > changed), settled.get(name).map(|read| read > changed)).hash(hasher);
+            times.iter().for_each(|time| (time > changed).hash(hasher));
+        }
+        whole.contains_key(name).hash(hasher);
+        permitted.iter().filter(|((key, _), _)| key.cluster == *name).for_each(|entry| entry.hash(hasher));
+    }
 }
 
 impl Judge {
@@ -35,7 +68,9 @@ impl Judge {
             let name = &cluster.metadata.name;
             let parts = listing.resources.get(name).map_or(&[][..], |parts| parts);
             let networks = parts.iter().filter(|r| r.step == Step::Network && r.phase != Phase::Deleting).count();
-            self.evidence.networks.insert(name.clone(), networks);
+            if networks == 1 {
+                self.evidence.settled.insert(name.clone(), served);
+            }
             let plane = parts.iter().find(|r| r.step == Step::ControlPlane && r.phase != Phase::Deleting);
             let Some((plane, facts)) = plane.and_then(|plane| Some((plane, plane.control_plane.as_ref()?))) else {
                 continue;
@@ -100,7 +135,7 @@ impl Judge {
             return;
         }
         if to == ClusterState::Ready && !from.serves() {
-            let changed = self.evidence.changed_at.get(name);
+            let changed = self.evidence.changed_at.get(&(publication.process, name.clone()));
             let whole = self.evidence.whole.get(name).is_some_and(|read| changed.is_none_or(|at| read > at));
             self.unless(whole, Promise::I9, || format!("{name} is published READY and was not read to be whole"));
         }
@@ -120,39 +155,43 @@ impl Judge {
         }
     }
 
-    /// A thing without unique names or tokens may be made twice, and is settled before anything is made in it.
-    pub(super) fn settled_before_use(&mut self, action: &Action) {
+    /// A thing without unique names or tokens may be made twice, and is settled before anything is made in it, as far as
+    /// its process can know.
+    pub(super) fn settled_before_use(&mut self, process: Process, action: &Action) {
         let name = &action.key.cluster;
         if action.key.step == Step::ControlPlane && matches!(action.effect, Effect::Create { .. }) {
-            let networks = self.evidence.networks.get(name).copied().unwrap_or(0);
-            self.unless(networks == 1, Promise::I4, || format!("{action}: {networks} networks were read"));
+            let changed = self.evidence.changed_at.get(&(process, name.clone()));
+            let settled = self.evidence.settled.get(name).is_some_and(|read| changed.is_none_or(|at| read > at));
+            self.unless(settled, Promise::I4, || format!("{action}: no reading showed that it has one network"));
         }
     }
 
-    /// What may be done to a cluster is what the remote says of it.
+    /// What may be done to a cluster is what the remote says of it: when it was handed out, or when it arrives. Another
+    /// process may have published something else in between.
     pub(super) fn published_before(&mut self, mutation: &Mutation) {
-        use ClusterState::{Creating, Deleting, Drained, Draining, Pending, Updating};
         let Mutation { cluster, step, verb, .. } = mutation;
         let Some((_, named)) = find(&self.record, cluster) else { return };
-        let (state, served) = (named.status.state, named.status.ready_at.is_some());
-        let permitted = match (verb, step) {
-            // What was under way when the record moved on stays named, and is swept with the rest.
-            (Verb::Create | Verb::Update, _) => true,
-            (Verb::Drain, _) => matches!(state, Draining | Drained | Deleting),
-            (Verb::Open, _) => !matches!(state, Deleting),
-            (Verb::Delete, Step::ControlPlane) => state == Deleting || !served,
-            (Verb::Delete, _) => matches!(state, Deleting | Pending | Creating | Updating),
-        };
+        let (state, key) = (named.status.state, ActionKey { cluster: cluster.clone(), step: *step });
+        let handed_out = self.evidence.permitted.get(&(key, verb.as_str())).copied();
+        let permitted = permits(named, *verb, *step) || handed_out == Some(true);
         let verb = verb.as_str();
         self.unless(permitted, Promise::I9, || format!("{verb} {step} of {cluster}, which is published as {state}"));
+    }
+
+    pub(super) fn permission_of(&mut self, process: Process, action: &Action, now: Timestamp) {
+        let (key, verb) = (&action.key, Verb::of(&action.effect));
+        let permitted = find(&self.record, &key.cluster).is_some_and(|(_, named)| permits(named, verb, key.step));
+        self.evidence.permitted.insert((key.clone(), verb.as_str()), permitted);
+        self.touched(process, key, now);
+    }
+
+    pub(super) fn touched(&mut self, process: Process, key: &ActionKey, now: Timestamp) {
+        self.evidence.changed_at.insert((process, key.cluster.clone()), now);
     }
 
     pub(super) fn evidence_of_mutation(&mut self, mutation: &Mutation) {
         let Mutation { cluster, step, verb, running, id, at, .. } = mutation;
         let named = find(&self.record, cluster).map(|(_, named)| Arc::clone(named));
-        if *verb != Verb::Open {
-            self.evidence.changed_at.insert(cluster.clone(), *at);
-        }
         match (verb, step) {
             (Verb::Drain, _) => {
                 self.evidence.closed_at.insert(cluster.clone(), *at);

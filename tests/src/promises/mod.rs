@@ -4,6 +4,7 @@
 //! which promise was broken by it. Limits are judged where they bind: on what is published and on what is done, with
 //! what is in flight counted, never on what somebody meant.
 
+mod digest;
 mod evidence;
 mod order;
 mod quiet;
@@ -257,7 +258,10 @@ impl Judge {
             Effect::Published { process, record, standing } => self.published(*process, record, standing),
             Effect::HandedOut { process, action, now } => self.handed_out(*process, action, *now),
             Effect::Arrived { action, mutations, standing } => self.arrived(action, mutations, standing),
-            Effect::Returned { process, key, error, now } => self.returned(*process, key, *error, *now),
+            Effect::Returned { process, key, error, now } => {
+                self.touched(*process, key, *now);
+                self.returned(*process, key, *error, *now);
+            }
             Effect::Read { place, served, listing } => self.read(place, *served, listing),
             Effect::Said { text } => self.said(text),
             Effect::Settled { desired, standing } => self.settled(desired, standing),
@@ -275,7 +279,7 @@ impl Judge {
             return self.unless(false, Promise::I12, || "a record is published by nobody who planned".to_owned());
         };
         let old = std::mem::replace(&mut self.record, record.clone());
-        let publication = Publication { old: &old, new: record, mind: &mind };
+        let publication = Publication { old: &old, new: record, process, mind: &mind };
         self.order_of_publication(&publication);
         self.serving_of_publication(&publication);
         self.budgets(&publication);
@@ -288,7 +292,8 @@ impl Judge {
     fn handed_out(&mut self, process: Process, action: &Action, now: Timestamp) {
         self.order_of_action(process, action, now);
         self.stops_of_action(process, action);
-        self.settled_before_use(action);
+        self.settled_before_use(process, action);
+        self.permission_of(process, action, now);
     }
 
     fn arrived(&mut self, action: &Action, mutations: &[Mutation], standing: &[Resource]) {
@@ -316,6 +321,7 @@ impl Judge {
 struct Publication<'a> {
     old: &'a Record,
     new: &'a Record,
+    process: Process,
     mind: &'a Mind,
 }
 

@@ -8,7 +8,7 @@ use super::{Judge, Promise, Publication, Soundness};
 
 impl Judge {
     pub(super) fn removals(&mut self, publication: &Publication<'_>) {
-        let Publication { old, new, mind } = publication;
+        let Publication { old, new, mind, .. } = publication;
         let mut removed = 0;
         for (id, before) in &old.sets {
             let count = new.sets.get(id).map_or(0, |set| set.spec.count);
@@ -31,7 +31,7 @@ impl Judge {
 
     /// What the maker of the tip knows of it counts, not what the daemon made of it.
     fn unsound(&mut self, publication: &Publication<'_>) {
-        let Publication { old, new, mind } = publication;
+        let Publication { old, new, mind, .. } = publication;
         let soundness = self.soundness.get(&mind.tip).cloned().unwrap_or_default();
         for (id, set) in &new.sets {
             let held = match &soundness {

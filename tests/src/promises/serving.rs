@@ -9,6 +9,7 @@ use fleetwright_schema::names::{ClusterName, SetId};
 use fleetwright_schema::status::{Cluster, ClusterSetStatus, ClusterState, RetirementReason};
 use fleetwright_simulator::{Mutation, Verb};
 
+use super::world::live;
 use super::{Judge, Promise, Publication};
 
 /// What has to be remembered of each cluster.
@@ -20,6 +21,14 @@ pub(super) struct Memory {
     alive_max: BTreeMap<ClusterName, u32>,
     /// Taken out of service by our own doing, in its cloud.
     out: BTreeSet<ClusterName>,
+}
+
+impl Memory {
+    pub(super) fn digest(&self, name: &ClusterName, hasher: &mut impl std::hash::Hasher) {
+        use std::hash::Hash;
+        let Self { drained_from, alive_max, out } = self;
+        (drained_from.get(name), alive_max.get(name), out.contains(name)).hash(hasher);
+    }
 }
 
 fn began_to_drain<'a>(old: &[std::sync::Arc<Cluster>], new: &'a ClusterSetStatus) -> Vec<&'a Cluster> {
@@ -34,11 +43,14 @@ fn began_to_drain<'a>(old: &[std::sync::Arc<Cluster>], new: &'a ClusterSetStatus
 
 impl Judge {
     pub(super) fn serving_of_publication(&mut self, publication: &Publication<'_>) {
-        let Publication { old, new, mind } = publication;
+        let Publication { old, new, mind, .. } = publication;
         for (id, set) in &new.sets {
             let empty = Vec::new();
             let before = old.sets.get(id).map_or(&empty, |set| &set.clusters);
             self.alive(id, before, set);
+            for restored in set.clusters.iter().filter(|cluster| cluster.status.state.serves()) {
+                self.serving.drained_from.remove(&restored.metadata.name);
+            }
             let began = began_to_drain(before, set);
             if began.is_empty() {
                 continue;
@@ -91,6 +103,8 @@ impl Judge {
         match verb {
             Verb::Open => drop(self.serving.out.remove(cluster)),
             Verb::Create if *step == Step::ControlPlane => self.alive_in_the_cloud(&id, cluster, standing),
+            // Of a part that was made twice one may go, and nothing leaves service.
+            Verb::Delete if live(standing, cluster, *step).next().is_some() => {}
             Verb::Drain | Verb::Delete
                 if named.status.ready_at.is_some() && self.serving.out.insert(cluster.clone()) =>
             {
@@ -132,7 +146,7 @@ impl Judge {
 
     /// The fleet's budgets, on the record: what is named is alive, what drains or is updated is disrupted.
     pub(super) fn budgets(&mut self, publication: &Publication<'_>) {
-        let Publication { old, new, mind } = publication;
+        let Publication { old, new, mind, .. } = publication;
         let Some(config) = mind.desired.config.clone() else { return };
         for budget in &config.budgets.alive {
             let (was, is) = (used(budget, old, |_| true), used(budget, new, |_| true));

@@ -46,7 +46,7 @@ fn window_open(
 
 impl Judge {
     pub(super) fn stops_of_publication(&mut self, publication: &Publication<'_>) {
-        let Publication { old, new, mind } = publication;
+        let Publication { old, new, mind, .. } = publication;
         for (id, set) in &new.sets {
             let before = old.sets.get(id);
             let stop = stopped(&mind.desired, id, before.map_or(&set.spec, |old| &old.spec), mind.now);

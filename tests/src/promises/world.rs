@@ -10,7 +10,11 @@ use fleetwright_simulator::{Mutation, Verb};
 
 use super::{Judge, Promise};
 
-fn live<'a>(standing: &'a [Resource], cluster: &'a ClusterName, step: Step) -> impl Iterator<Item = &'a Resource> {
+pub(super) fn live<'a>(
+    standing: &'a [Resource],
+    cluster: &'a ClusterName,
+    step: Step,
+) -> impl Iterator<Item = &'a Resource> {
     standing.iter().filter(move |r| r.cluster == *cluster && r.step == step && r.phase != Phase::Deleting)
 }
 

@@ -178,7 +178,7 @@ pub fn delete(
             actions.extend(act(inputs, id, view, resource.step, effect, wake));
         }
     }
-    failures(inputs, view, &mut waiting);
+    failures(inputs, view, seen, &mut waiting);
     Turn::Act(actions, waiting)
 }
 
@@ -236,10 +236,11 @@ fn is_quiet(inputs: &Inputs<'_>, view: &View<'_>) -> bool {
     touched.is_none_or(|at| at.plus(REPEAT_AFTER) <= inputs.now)
 }
 
-fn failures(inputs: &Inputs<'_>, view: &View<'_>, waiting: &mut Vec<Waiting>) {
+/// Of what still stands: that a part could not be made is nothing to a deletion, and only the process that tried knows it.
+fn failures(inputs: &Inputs<'_>, view: &View<'_>, seen: Seen<'_>, waiting: &mut Vec<Waiting>) {
     let name = &view.cluster.metadata.name;
-    let shown =
-        inputs.memory.failures.iter().filter(|(key, failure)| key.cluster == *name && !failure.class.is_transient());
+    let ours = inputs.memory.failures.iter().filter(|(key, _)| key.cluster == *name);
+    let shown = ours.filter(|(key, failure)| seen.step(key.step).next().is_some() && !failure.class.is_transient());
     waiting.extend(shown.map(|(key, failure)| Waiting::StepFailed {
         step: key.step,
         class: failure.class,
