@@ -140,9 +140,11 @@ pub struct Daemon {
     poll_failures: u32,
     /// Pushes in a row that somebody else was faster than.
     races_lost: u32,
-    /// Since when the remote answers with a state that it had left behind.
-    older_since: Option<Uptime>,
+    /// The remote showed a state that it had left behind.
+    shows_older: bool,
     newest: Newest,
+    /// Whether the server that takes pushes has taken one of this process.
+    has_pushed: bool,
     published_at: Option<Timestamp>,
     declined_until: Option<Uptime>,
     declines: u32,
@@ -202,8 +204,9 @@ impl Daemon {
             poll_at: Uptime::ZERO,
             poll_failures: 0,
             races_lost: 0,
-            older_since: None,
+            shows_older: false,
             newest: Newest::default(),
+            has_pushed: false,
             published_at: None,
             declined_until: None,
             declines: 0,

@@ -8,7 +8,7 @@ use fleetwright_core::check::CheckedPlan;
 use fleetwright_core::plan::Plan;
 use fleetwright_core::record::{Record, place_of};
 use fleetwright_core::snapshot::CommitId;
-use fleetwright_repo::{Objects, RemoteRefs, RepoError};
+use fleetwright_repo::{Objects, PushError, RefUpdate, RemoteRefs, RepoError};
 use fleetwright_schema::documents::Publishing;
 use fleetwright_schema::status::ClusterSetStatus;
 use fleetwright_schema::units::{Duration, Timestamp};
@@ -17,14 +17,12 @@ use super::{AFTER_ACTION, Daemon, DaemonError};
 use crate::clock::Clock;
 use crate::events::Event;
 use crate::publisher::{Publication, PublishError, publish};
-use crate::tip::{RECORD_REF, Tip};
+use crate::tip::{OBSERVED_REF, RECORD_REF, Tip};
 
 /// The longest pause after a remote that does not answer.
 const REMOTE_BACKOFF_MAX: RealDuration = RealDuration::from_secs(300);
 /// How long details of steps are collected for one commit.
 const DETAILS_WINDOW: Duration = Duration::from_minutes(1);
-/// A copy of the remote lags no longer than this.
-const LAG_MAX: RealDuration = RealDuration::from_secs(15 * 60);
 /// The remote's tips are not asked for again within this time before something is done.
 const CONFIRMED_RECENTLY: RealDuration = RealDuration::from_secs(1);
 /// Objects are packed after so many publications.
@@ -38,6 +36,10 @@ struct State {
 }
 
 impl State {
+    fn of(tip: &Tip) -> Self {
+        Self { branch: tip.commit.clone(), record: tip.refs.get(RECORD_REF).cloned() }
+    }
+
     fn is_older(&self, than: &Self, objects: &Objects) -> Result<bool, RepoError> {
         let older = |shown: &Option<CommitId>, known: &Option<CommitId>| match (shown, known) {
             (Some(shown), Some(known)) if shown != known => objects.descends(known, shown),
@@ -84,7 +86,7 @@ impl Daemon {
         let record = plan.record != tip.record;
         let told = self.told.as_ref() != Some(&tip.notices);
         let source = tip.source.as_ref().filter(|_| tip.sound);
-        let observed = source.is_some_and(|source| tip.refs.get(crate::tip::OBSERVED_REF) != Some(source));
+        let observed = source.is_some_and(|source| tip.refs.get(OBSERVED_REF) != Some(source));
         let unwritten = tip.status_commit.is_none() && !tip.record.sets.is_empty();
         tip.commit.is_some() && (record || told || unwritten || observed || !tip.edited.is_empty())
     }
@@ -122,6 +124,7 @@ impl Daemon {
                 self.published_at = published.commit.is_some().then_some(now).or(self.published_at);
                 self.poll_failures = 0;
                 self.races_lost = 0;
+                self.has_pushed = true;
                 self.declines = 0;
                 self.declined_why = None;
                 // That a push succeeded is what the remote says. Before anything is done because of it, the remote is
@@ -216,45 +219,65 @@ impl Daemon {
     }
 
     /// A copy of the remote that lags answers with a state that was left behind, and a server may lose what it took.
-    /// From such a tip is planned and published (a push compares before it swaps), but nothing is done by it. Whoever
-    /// really put the branch back is believed after a while, and judged by what was taken up.
+    /// From such a tip is planned and published (a push compares before it swaps), but nothing is done by it.
     fn note_age(&mut self, tip: &Tip) -> Result<(), RepoError> {
-        let shown = State { branch: tip.commit.clone(), record: tip.refs.get(RECORD_REF).cloned() };
-        let (now, objects) = (self.clock.uptime(), self.upstream.objects());
-        let older = self.newest.is_older(&shown, objects)?;
-        if older && now.saturating_sub(*self.older_since.get_or_insert(now)) < LAG_MAX {
-            return Ok(());
+        let shown = State::of(tip);
+        self.shows_older = self.newest.is_older(&shown, self.upstream.objects())?;
+        match self.shows_older {
+            true => Ok(()),
+            false => self.newest.add(shown, self.upstream.objects()),
         }
-        if older {
-            self.newest = Newest::default();
-        }
-        self.older_since = None;
-        self.newest.add(shown, objects)
     }
 
     /// Whether the tip is still the remote's: another daemon may have gone on meanwhile, and what its record says now may
     /// forbid what ours permits. Asked before actions, unless it was just asked.
     pub(super) fn is_current(&mut self, tip: &Tip) -> bool {
-        if self.older_since.is_some() {
-            return false;
-        }
         if self.confirmed_at.is_some_and(|at| self.clock.uptime().saturating_sub(at) < CONFIRMED_RECENTLY) {
             return true;
         }
-        match self.has_moved(tip) {
-            Ok(moved) => {
-                // Where reading it fails, that has its own pauses.
-                if moved && self.poll_failures == 0 {
-                    self.poll_at = self.clock.uptime();
-                }
-                !moved
+        // A new process can't tell a copy that lags from the truth, and no process can where an older state is shown.
+        let known = self.has_pushed && !self.shows_older;
+        let current = if known { self.has_moved(tip).map(|moved| !moved) } else { self.stands(tip) };
+        match current {
+            Ok(true) => return true,
+            // Where reading it fails, that has its own pauses.
+            Ok(false) if known && self.poll_failures == 0 => self.poll_at = self.clock.uptime(),
+            Ok(false) => {
+                self.races_lost += 1;
+                self.poll_at = self.clock.uptime() + remote_backoff(self.races_lost);
             }
             Err(error) => {
                 self.poll_failures += 1;
                 self.poll_at = self.clock.uptime() + remote_backoff(self.poll_failures);
                 self.events.event(Event::Trouble(&error.to_string()));
-                false
             }
+        }
+        false
+    }
+
+    /// Asks the server that takes pushes, which no copy stands in for, by a push that moves nothing.
+    fn stands(&mut self, tip: &Tip) -> Result<bool, RepoError> {
+        let branch = |name: Option<&str>| name.map(|name| format!("refs/heads/{name}"));
+        let config = tip.desired.config.as_ref();
+        let separate = branch(config.and_then(|config| config.publishing.branch.as_deref()));
+        let own = branch(Some(self.reader.branch()));
+        let names: BTreeSet<String> =
+            own.into_iter().chain(separate).chain([RECORD_REF.to_owned(), OBSERVED_REF.to_owned()]).collect();
+        let standing = names.into_iter().filter_map(|name| {
+            let at = tip.refs.get(&name).cloned()?;
+            Some(RefUpdate { name, expected: Some(at.clone()), new: Some(at) })
+        });
+        let asked = self.clock.uptime();
+        match self.upstream.push(&standing.collect::<Vec<_>>()) {
+            Ok(()) => {
+                self.has_pushed = true;
+                self.shows_older = false;
+                self.newest = Newest(vec![State::of(tip)]);
+                self.confirmed_at = Some(asked);
+                Ok(true)
+            }
+            Err(PushError::Rejected { .. }) => Ok(false),
+            Err(error) => Err(RepoError::Other { detail: error.to_string() }),
         }
     }
 

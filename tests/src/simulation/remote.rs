@@ -265,6 +265,14 @@ impl Upstream for SimUpstream {
             return Ok(());
         }
         self.crash(|odds| odds.crash_before, "before a push");
+        if updates.iter().all(|update| update.expected == update.new) {
+            // Git compares with what the server says before anything is sent: there is nothing to lose or to lie about.
+            let stage = &mut *self.shared.borrow_mut();
+            return match stage.remote.hits(|odds| odds.unreachable) {
+                true => Err(PushError::Unreachable { reason: "connection refused".to_owned() }),
+                false => stage.remote.current(updates),
+            };
+        }
         let unknown = || PushError::UnknownResult { reason: "the remote end hung up unexpectedly".to_owned() };
         let fate = {
             let mut stage = self.shared.borrow_mut();
