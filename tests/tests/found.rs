@@ -85,6 +85,16 @@ fn a_syntax_error_at_the_end_of_a_file_is_told_of_a_line_that_the_file_has() {
     assert_eq!((span.line, span.column), (2, 15));
 }
 
+/// The parser begins a new line behind a carriage return that stands alone, and nobody else does: everything behind one was
+/// told of a line too far down.
+#[test]
+fn what_is_behind_a_lone_carriage_return_is_told_of_the_line_that_editors_show() {
+    let problems = read("fleet.yaml", b"kind: Fleet # a\rb: 1\nwrong: 2\n").unwrap_err();
+    let lines = |name: &str| problems.iter().find(|p| p.message.contains(name)).unwrap().span.unwrap();
+    assert_eq!((lines("`b`").line, lines("`b`").column), (1, 17));
+    assert_eq!((lines("`wrong`").line, lines("`wrong`").column), (2, 1));
+}
+
 /// A set for which no address pool is, or whose names are taken, was told of without a line: no annotation on the pull
 /// request, and no jump in an editor.
 #[test]

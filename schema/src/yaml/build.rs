@@ -257,7 +257,7 @@ impl Builder<'_> {
 
     fn scan_error(&self, error: &ScanError) -> Fatal {
         let marker = *error.marker();
-        let span = self.place(saphyr_parser::Span::empty(marker));
+        let span = self.source.within(self.place(saphyr_parser::Span::empty(marker)));
         // The parser looks ahead, and has its own limit for that.
         match error.info() {
             "recursion limit exceeded" => too_deep(self.error("too-deep", span, "")),
@@ -276,14 +276,11 @@ impl Builder<'_> {
 
     /// The parser's lines are from 1 and its columns from 0; a place that goes over a line's end is cut there.
     fn place(&self, span: saphyr_parser::Span) -> Span {
-        let (line, column) = (span.start.line().max(1), span.start.col() + 1);
-        // A text that ends within a line is taken for one line more. Nothing here may look at the line itself: a hostile
-        // file has a hundred thousand values on one.
-        if !self.source.has_line(line) {
-            return self.source.end();
-        }
+        // Nothing here may look at the line itself: a hostile file has a hundred thousand values on one.
+        let Some((line, before)) = self.source.row(span.start.line().max(1)) else { return self.source.end() };
+        let column = before + span.start.col() + 1;
         let end_column = match span.end.line() == span.start.line() {
-            true => span.end.col() + 1,
+            true => before + span.end.col() + 1,
             false => self.source.line(line).map_or(0, |text| text.trim_end().chars().count() + 1),
         };
         Span { line, column, end_column: end_column.max(column + 1) }

@@ -11,13 +11,15 @@ pub struct Source {
     path: Arc<str>,
     text: Arc<str>,
     line_starts: Arc<[usize]>,
+    /// Where the parser sees other lines than everybody else; empty where it does not.
+    rows: Arc<[(usize, usize)]>,
 }
 
 impl Source {
     pub(super) fn new(path: &str, text: &str) -> Self {
         let after_breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
         let line_starts = std::iter::once(0).chain(after_breaks).collect();
-        Self { path: path.into(), text: text.into(), line_starts }
+        Self { path: path.into(), text: text.into(), line_starts, rows: rows(text).into() }
     }
 
     /// The file, relative to the fleet repository.
@@ -38,9 +40,20 @@ impl Source {
         Some(text.strip_suffix('\r').unwrap_or(text))
     }
 
-    /// Whether there is a line of this number.
-    pub(crate) fn has_line(&self, line: usize) -> bool {
-        line <= self.line_starts.len()
+    /// The place, no further right than behind the end of its line: a scanner that gave up may be further on.
+    pub(crate) fn within(&self, span: Span) -> Span {
+        let width = self.line(span.line).map_or(0, |line| line.chars().count());
+        let column = span.column.min(width + 1);
+        Span { column, end_column: column + 1, ..span }
+    }
+
+    /// The line that the parser counts as this one, and how many of its characters are before it. A text that ends within
+    /// a line is taken for one line more, which is none here.
+    pub(crate) fn row(&self, of_parser: usize) -> Option<(usize, usize)> {
+        match self.rows.is_empty() {
+            true => (of_parser <= self.line_starts.len()).then_some((of_parser, 0)),
+            false => self.rows.get(of_parser.checked_sub(1)?).copied(),
+        }
     }
 
     /// Behind the last character of the last line that has any.
@@ -58,6 +71,28 @@ impl Source {
             _ => problem,
         }
     }
+}
+
+/// The parser begins a line behind a carriage return that stands alone, too; editors and annotations do not.
+fn rows(text: &str) -> Vec<(usize, usize)> {
+    let (mut rows, mut alone) = (vec![(1, 0)], false);
+    let (mut line, mut column) = (1, 0);
+    let mut characters = text.chars().peekable();
+    while let Some(c) = characters.next() {
+        column += 1;
+        match c {
+            '\n' => {
+                (line, column) = (line + 1, 0);
+                rows.push((line, column));
+            }
+            '\r' if characters.peek() != Some(&'\n') => {
+                alone = true;
+                rows.push((line, column));
+            }
+            _ => {}
+        }
+    }
+    if alone { rows } else { Vec::new() }
 }
 
 /// The parser counts blanks after a quoted text as part of it.
