@@ -16,6 +16,7 @@ use fleetwright_core::check::{CheckedPlan, check};
 use fleetwright_core::fingerprint::Memo;
 use fleetwright_core::inventory::{Inventory, Listing, Place, Reading, UnknownReason};
 use fleetwright_core::memory::Memory;
+use fleetwright_core::mutant;
 use fleetwright_core::plan::{Inputs, Plan, plan};
 use fleetwright_core::publication::Notices;
 use fleetwright_core::record::Record;
@@ -143,6 +144,8 @@ pub struct Daemon {
     /// The remote showed a state that it had left behind.
     shows_older: bool,
     newest: Newest,
+    /// Not before this time is the server that takes pushes asked again.
+    asks_again_at: Option<Uptime>,
     /// Whether the server that takes pushes has taken one of this process.
     has_pushed: bool,
     published_at: Option<Timestamp>,
@@ -206,6 +209,7 @@ impl Daemon {
             races_lost: 0,
             shows_older: false,
             newest: Newest::default(),
+            asks_again_at: None,
             has_pushed: false,
             published_at: None,
             declined_until: None,
@@ -385,6 +389,13 @@ impl Daemon {
         rounds.due = rounds.due.filter(|due| *due > began);
         let reading = match result {
             Ok(listing) => {
+                if let Some(tip) = &self.tip {
+                    self.memory.note_reading(&tip.record, &place, &listing, began);
+                }
+                Reading { at: began, result: Ok(Arc::new(listing)), failing_since: None }
+            }
+            Err(_) if mutant::on("failed-page-read-as-empty") => {
+                let listing = Listing::default();
                 if let Some(tip) = &self.tip {
                     self.memory.note_reading(&tip.record, &place, &listing, began);
                 }

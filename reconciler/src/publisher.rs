@@ -2,6 +2,7 @@
 //! rejection nothing is tried again here: the next plan is the retry.
 
 use fleetwright_core::publication::{self, Changes, Notices};
+use fleetwright_core::mutant;
 use fleetwright_core::record::Record;
 use fleetwright_core::snapshot::CommitId;
 use fleetwright_repo::{NewCommit, PushError, RefUpdate, RepoError, Upstream};
@@ -115,6 +116,10 @@ pub fn publish(
     let observed = tip.source.as_ref().filter(|_| publication.observes);
     if let Some(source) = observed.filter(|source| tip.refs.get(OBSERVED_REF) != Some(*source)) {
         updates.push(ref_update(tip, OBSERVED_REF, source));
+    }
+    if mutant::on("swap-without-compare") {
+        let there = upstream.ls_remote().unwrap_or_default();
+        updates.iter_mut().for_each(|update| update.expected = there.get(&update.name).cloned());
     }
     upstream.push(&updates)?;
     let moved = updates.into_iter().filter_map(|update| Some((update.name, update.new?))).collect();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use fleetwright_core::desired::{Desired, Hold};
 use fleetwright_core::fleet::{FleetCache, FleetReading, desired, read_fleet};
 use fleetwright_core::memory::Acknowledgements;
+use fleetwright_core::mutant;
 use fleetwright_core::publication::{INDEX_PATH, Notices};
 use fleetwright_core::record::{Record, RecordCache};
 use fleetwright_core::snapshot::{CommitId, Snapshot};
@@ -118,6 +119,7 @@ impl TipReader {
         let status_branch = self.last_config.as_ref().and_then(|config| config.publishing.branch.clone());
         let status_commit = refs.branch(status_branch.as_deref().unwrap_or(&self.branch)).cloned();
         let record_commit = match refs.get(RECORD_REF) {
+            Some(_) if mutant::on("edited-record-believed") => status_commit.clone(),
             Some(record) => Some(record.clone()),
             None => last_commit(objects, status_commit.as_ref(), |author| author == EMAIL)?,
         };
@@ -188,7 +190,7 @@ impl TipReader {
     ) -> Result<Option<Hold>, RepoError> {
         let Some(tip) = commit else { return Ok(Some(Hold::BranchGone)) };
         let Some(observed) = observed else { return Ok(None) };
-        if self.ancestry.descends(objects, tip, observed)? {
+        if self.ancestry.descends(objects, tip, observed)? || mutant::on("rewritten-history-believed") {
             return Ok(None);
         }
         // The last commit of people, because the bot's own commit would change what it writes with each commit.

@@ -97,6 +97,7 @@ pub struct Drive {
     process: u32,
     tip: u64,
     calm: bool,
+    doctored: bool,
     trace: Vec<String>,
     /// What was done.
     pub tally: Tally,
@@ -111,7 +112,15 @@ const CALM_TIME_MAX: Duration = Duration::from_minutes(60 * 24 * 30);
 
 /// Runs one seed; the error is a readable trace.
 pub fn run(seed: u64) -> Result<Tally, String> {
-    let mut drive = Drive::new(seed);
+    tried(seed, Drive::new(seed))
+}
+
+/// The same, and of some plans a doctored copy goes to the check as well.
+pub fn run_doctored(seed: u64) -> Result<Tally, String> {
+    tried(seed, Drive { doctored: true, ..Drive::new(seed) })
+}
+
+fn tried(seed: u64, mut drive: Drive) -> Result<Tally, String> {
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drive.live()));
     let why = match outcome {
         Ok(Ok(())) => return Ok(drive.tally),
@@ -153,6 +162,7 @@ impl Drive {
             process: 1,
             tip: 0,
             calm: false,
+            doctored: false,
             trace: Vec::new(),
             tally: Tally::default(),
         }
@@ -411,6 +421,9 @@ impl Drive {
         if self.tally.steps.is_multiple_of(16) && plan(&inputs) != made {
             return Err("the same inputs give another plan".to_owned());
         }
+        if self.doctored && self.tally.steps.is_multiple_of(4) {
+            self.second_opinion(&inputs, &made)?;
+        }
         let checked = check(&inputs, made);
         match checked.violations() {
             [] => Ok(checked.into_plan()),
@@ -418,6 +431,27 @@ impl Drive {
                 "the check objects: {}",
                 violations.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
             )),
+        }
+    }
+
+    /// What a doctored plan would break, the check must have taken out of it.
+    fn second_opinion(&self, inputs: &Inputs<'_>, made: &Plan) -> Result<(), String> {
+        let mut dice = Dice::new(self.tally.steps ^ self.clock.now().unix_seconds().unsigned_abs());
+        let mut harmed = made.clone();
+        let Some(harm) = crate::doctor::doctor(&mut dice, &mut harmed, &self.record, self.now()) else { return Ok(()) };
+        let plan = check(inputs, harmed).into_plan();
+        let mut judge = self.judge.clone();
+        judge.disturb();
+        let (process, tip, now) = (self.process, self.tip, self.now());
+        let (desired, acknowledgements) = (&self.desired, &self.acknowledgements);
+        judge.take(&Effect::Planned { process, tip, now, desired, acknowledgements, plan: &plan });
+        for action in &plan.actions {
+            judge.take(&Effect::HandedOut { process, action, now });
+        }
+        judge.take(&Effect::Published { process, record: &plan.record, standing: &self.standing() });
+        match judge.breaches().first() {
+            None => Ok(()),
+            Some(breach) => Err(format!("the check lets pass that {harm}: {breach}")),
         }
     }
 

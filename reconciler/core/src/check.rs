@@ -8,6 +8,7 @@ use std::sync::Arc;
 use fleetwright_schema::names::{ClusterName, SetId};
 use fleetwright_schema::status::{Cluster, ClusterSetStatus, ClusterState, RetirementReason};
 
+use crate::mutant;
 use crate::action::{Action, ActionKey, Effect};
 use crate::desired::Wish;
 use crate::plan::{Inputs, Plan};
@@ -65,6 +66,9 @@ pub fn check(inputs: &Inputs<'_>, mut plan: Plan) -> CheckedPlan {
         check_set(inputs, id, plan.record.sets.get(id), &mut objections);
         let actions = by_set.get(id).map_or(&[][..], Vec::as_slice);
         check_actions(inputs, plan.record.sets.get(id), actions, &mut objections);
+    }
+    if mutant::on("check-bypassed") {
+        violations.clear();
     }
     let refused: BTreeSet<&SetId> = violations.iter().map(|violation| &violation.set).collect();
     plan.actions.retain(|action| !refused.contains(&action.set));
@@ -181,6 +185,7 @@ fn check_deletion(inputs: &Inputs<'_>, was: &Cluster, cluster: &Cluster, objecti
         ClusterState::Drained => proven || lost,
         ClusterState::Ready | ClusterState::Updating | ClusterState::Draining | ClusterState::Deleting => lost,
     };
+    let sound = sound || mutant::on("check-blind-to-evidence");
     objections.unless(sound, || format!("{name} would be deleted without evidence that it is empty"));
 }
 
@@ -194,7 +199,7 @@ fn check_numbers(
     let rotation = &spec.update_strategy.cluster_rotation;
     let alive_max = (spec.count as usize).saturating_add(rotation.max_surge as usize);
     let grew = new.clusters.iter().any(|cluster| !before.iter().any(|old| old.metadata.name == cluster.metadata.name));
-    objections.unless(!grew || new.clusters.len() <= alive_max, || {
+    objections.unless(!grew || new.clusters.len() <= alive_max || mutant::on("check-blind-to-surge"), || {
         format!("{} clusters would be alive, and {alive_max} may be", new.clusters.len())
     });
     let drains: Vec<&Arc<Cluster>> = new
@@ -205,7 +210,7 @@ fn check_numbers(
             before.iter().any(|old| old.metadata.name == cluster.metadata.name && old.status.state.serves())
         })
         .collect();
-    if drains.is_empty() {
+    if drains.is_empty() || mutant::on("check-blind-to-serving") {
         return;
     }
     let serving = new.clusters.iter().filter(|cluster| cluster.status.state.serves()).count();
@@ -227,6 +232,7 @@ fn check_actions(
     actions: &[Action],
     objections: &mut Objections<'_>,
 ) {
+    let actions = if mutant::on("check-blind-to-actions") { &[] } else { actions };
     let old = inputs.record.sets.get(objections.id).cloned();
     let mut seen: BTreeSet<&ActionKey> = BTreeSet::new();
     for action in actions {

@@ -27,6 +27,7 @@ pub mod fingerprint;
 pub mod fleet;
 pub mod inventory;
 pub mod memory;
+pub mod mutant;
 pub mod plan;
 pub mod publication;
 pub mod record;

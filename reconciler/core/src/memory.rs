@@ -8,6 +8,7 @@ use fleetwright_schema::names::{ClusterName, Name};
 use fleetwright_schema::status::Cluster;
 use fleetwright_schema::units::{Duration, Timestamp};
 
+use crate::mutant;
 use crate::action::ActionKey;
 use crate::inventory::{ErrorClass, Listing, Phase, Place, Step};
 use crate::record::{Record, is_in};
@@ -82,6 +83,9 @@ impl Memory {
     /// What another process published since `known`, the record that this one last read or wrote: it acted on those
     /// clusters, so that readings from before say nothing of them.
     pub fn note_foreign(&mut self, known: &Record, record: &Record, now: Timestamp) {
+        if mutant::on("foreign-change-ignored") {
+            return;
+        }
         for (id, set) in &record.sets {
             let before = known.sets.get(id);
             if before.is_some_and(|before| Arc::ptr_eq(before, set)) {

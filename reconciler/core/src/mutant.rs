@@ -34,7 +34,6 @@ mutants! {
     "push-believed": "a push that is said to have succeeded is not looked for",
     "older-tip-believed": "a remote that lags is acted on",
     "swap-without-compare": "a push expects whatever the remote has",
-    "acts-before-publishing": "actions are handed out before the record is published",
     "another-record-published": "what is published is not what was checked",
     "tombstone-skipped": "a cluster vanishes without a tombstone",
     "ordinal-reused": "a new cluster gets the lowest ordinal that is free",
@@ -72,6 +71,12 @@ mod switch {
     /// One more than the place in [`super::ALL`]; 0 is none.
     static ACTIVE: AtomicUsize = AtomicUsize::new(0);
 
+    /// True at every second call: what an unordered collection would be like.
+    pub fn odd() -> bool {
+        static CALLS: AtomicUsize = AtomicUsize::new(0);
+        CALLS.fetch_add(1, Ordering::Relaxed) % 2 == 1
+    }
+
     /// Whether this mutant is switched on.
     pub fn on(name: &str) -> bool {
         let active = ACTIVE.load(Ordering::Relaxed);
@@ -90,7 +95,14 @@ mod switch {
     }
 }
 #[cfg(feature = "mutants")]
-pub use switch::{on, switch};
+pub use switch::{odd, on, switch};
+
+/// Not asked where no mutant is on.
+#[cfg(not(feature = "mutants"))]
+#[inline(always)]
+pub const fn odd() -> bool {
+    false
+}
 
 /// Whether this mutant is switched on: never.
 #[cfg(not(feature = "mutants"))]

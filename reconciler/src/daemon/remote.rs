@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration as RealDuration;
 
 use fleetwright_core::check::CheckedPlan;
+use fleetwright_core::mutant;
 use fleetwright_core::plan::Plan;
 use fleetwright_core::record::{Record, place_of};
 use fleetwright_core::snapshot::CommitId;
@@ -14,7 +15,7 @@ use fleetwright_schema::status::ClusterSetStatus;
 use fleetwright_schema::units::{Duration, Timestamp};
 
 use super::{AFTER_ACTION, Daemon, DaemonError};
-use crate::clock::Clock;
+use crate::clock::{Clock, Uptime};
 use crate::events::Event;
 use crate::publisher::{Publication, PublishError, publish};
 use crate::tip::{OBSERVED_REF, RECORD_REF, Tip};
@@ -110,7 +111,7 @@ impl Daemon {
         let now = self.clock.now();
         let publication = Publication {
             branch: &branch,
-            record: &checked.plan().record,
+            record: if mutant::on("another-record-published") { &tip.record } else { &checked.plan().record },
             notices: &tip.notices,
             observes: tip.sound,
             committed_at: self.clock.machine_time(),
@@ -129,7 +130,7 @@ impl Daemon {
                 self.declined_why = None;
                 // That a push succeeded is what the remote says. Before anything is done because of it, the remote is
                 // asked for its tips: a server that lost what it had taken (a failover, a proxy) is found out by that.
-                self.confirmed_at = None;
+                self.confirmed_at = mutant::on("push-believed").then(|| self.clock.uptime());
                 let refs = refs_after(&tip, &published.moved);
                 self.known = checked.into_plan().record;
                 self.tip = Some(tip);
@@ -153,6 +154,7 @@ impl Daemon {
         // Fetch and plan again. At once where somebody was merely faster; but who loses race after race reads a copy
         // that lags, and would ask as fast as the server answers.
         let failures = match error {
+            PublishError::Superseded(_) if mutant::on("race-lost-without-pause") => 0,
             PublishError::Superseded(_) => {
                 self.races_lost += 1;
                 self.races_lost - 1
@@ -232,26 +234,41 @@ impl Daemon {
     /// Whether the tip is still the remote's: another daemon may have gone on meanwhile, and what its record says now may
     /// forbid what ours permits. Asked before actions, unless it was just asked.
     pub(super) fn is_current(&mut self, tip: &Tip) -> bool {
-        if self.confirmed_at.is_some_and(|at| self.clock.uptime().saturating_sub(at) < CONFIRMED_RECENTLY) {
+        if mutant::on("fencing-skipped") {
             return true;
         }
         // A new process can't tell a copy that lags from the truth, and no process can where an older state is shown.
-        let known = self.has_pushed && !self.shows_older;
+        let known = (self.has_pushed && !self.shows_older) || mutant::on("older-tip-believed");
+        let recently = |at: Uptime| self.clock.uptime().saturating_sub(at) < CONFIRMED_RECENTLY;
+        if known && self.confirmed_at.is_some_and(recently) {
+            return true;
+        }
+        if !known && self.asks_again_at.is_some_and(|at| self.clock.uptime() < at) {
+            return false;
+        }
         let current = if known { self.has_moved(tip).map(|moved| !moved) } else { self.stands(tip) };
-        match current {
-            Ok(true) => return true,
+        let failures = match current {
+            Ok(true) => {
+                self.asks_again_at = None;
+                return true;
+            }
             // Where reading it fails, that has its own pauses.
-            Ok(false) if known && self.poll_failures == 0 => self.poll_at = self.clock.uptime(),
+            Ok(false) if known && self.poll_failures == 0 => 0,
             Ok(false) => {
                 self.races_lost += 1;
-                self.poll_at = self.clock.uptime() + remote_backoff(self.races_lost);
+                self.races_lost
             }
             Err(error) => {
-                self.poll_failures += 1;
-                self.poll_at = self.clock.uptime() + remote_backoff(self.poll_failures);
                 self.events.event(Event::Trouble(&error.to_string()));
+                self.poll_failures += 1;
+                self.poll_failures
             }
-        }
+        };
+        // Never later than it would be read anyhow, however often actions wait for it.
+        let pause = if failures == 0 { RealDuration::ZERO } else { remote_backoff(failures) };
+        let at = self.clock.uptime() + pause;
+        self.asks_again_at = Some(at);
+        self.poll_at = self.poll_at.min(at);
         false
     }
 

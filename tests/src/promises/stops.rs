@@ -141,6 +141,9 @@ impl Judge {
         let makes = matches!(action.effect, Effect::Create { .. } | Effect::Update { .. });
         let built = matches!(state, ClusterState::Pending | ClusterState::Creating | ClusterState::Updating);
         self.unless(!makes || built, Promise::I9, || format!("{action}, which is published as {state}"));
+        let served = matches!(state, ClusterState::Ready | ClusterState::Draining | ClusterState::Drained);
+        let deletes = matches!(action.effect, Effect::Delete { .. });
+        self.unless(!deletes || !served, Promise::I9, || format!("{action}, which is published as {state}"));
         let stop = stopped(&mind.desired, id, set, mind.now);
         let destroys = matches!(action.effect, Effect::Drain { .. })
             || (matches!(action.effect, Effect::Delete { .. }) && state == ClusterState::Deleting);

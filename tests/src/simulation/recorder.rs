@@ -113,7 +113,11 @@ impl Events for Recorder {
                 stage.say(format!("process {}: not published: {text}", self.process));
                 stage.judge.take(&Effect::Said { text: &text });
             }
-            Event::Trouble(text) => self.shared.borrow_mut().judge.take(&Effect::Said { text }),
+            Event::Trouble(text) => {
+                let mut stage = self.shared.borrow_mut();
+                stage.say(format!("process {}: {text}", self.process));
+                stage.judge.take(&Effect::Said { text });
+            }
             Event::ReadFailed { error, .. } => {
                 let text = error.to_string();
                 self.shared.borrow_mut().judge.take(&Effect::Said { text: &text });

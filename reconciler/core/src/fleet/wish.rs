@@ -7,6 +7,7 @@ use fleetwright_schema::documents::FleetSpec;
 use fleetwright_schema::names::SetId;
 
 use super::{FleetReading, SetReading};
+use crate::mutant;
 use crate::desired::{Desired, Hold, Wish};
 use crate::record::Record;
 
@@ -19,7 +20,8 @@ pub fn desired(reading: &FleetReading, record: &Record, hold: Option<Hold>, last
     if let Some(hold) = hold {
         return Desired::held(hold, Some(config));
     }
-    let mut sets: BTreeMap<SetId, Wish> = reading.sets.iter().map(|(id, set)| (id.clone(), wish(id, set))).collect();
+    let read = reading.sets.iter().filter(|(_, set)| set.wanted.is_some() || !mutant::on("unreadable-file-removes"));
+    let mut sets: BTreeMap<SetId, Wish> = read.map(|(id, set)| (id.clone(), wish(id, set))).collect();
     if let Some(obscured) = reading.obscured.first() {
         // A set that seems to be gone may be in the file or folder that could not be read.
         for id in record.sets.keys().filter(|id| !reading.sets.contains_key(id)) {

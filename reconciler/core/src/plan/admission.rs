@@ -11,6 +11,7 @@ use fleetwright_schema::status::{Cluster, ClusterSetStatus, ClusterState};
 use serde::Serialize;
 
 use super::{FleetView, Inputs, Wake};
+use crate::mutant;
 use crate::calendar::{self, Windows};
 use crate::change::overall;
 use crate::desired::{Hold, WantedSet, Wish};
@@ -121,7 +122,8 @@ fn deletion_hold(inputs: &Inputs<'_>, fleet: &FleetView<'_>, id: &SetId, recorde
     let environment = fleet.config.environments.iter().find(|env| env.name == id.location.env);
     let account = environment.and_then(|env| env.accounts.get(&id.location.cloud));
     match recorded.spec.deletion_policy {
-        DeletionPolicy::Retain => Some(Hold::Retained),
+        DeletionPolicy::Retain if !mutant::on("retained-set-deleted") => Some(Hold::Retained),
+        DeletionPolicy::Retain => None,
         DeletionPolicy::Delete if emptied => Some(Hold::Emptied),
         DeletionPolicy::Delete if account.is_none() => Some(Hold::NoAccount),
         DeletionPolicy::Delete => None,
@@ -164,7 +166,8 @@ fn freeze(
     if let Some(next) = calendar::next_freeze(&fleet.config.freezes, id, tags, inputs.now) {
         wake.at(next);
     }
-    if let Some(closed) = calendar::frozen(&fleet.config.freezes, id, tags, inputs.now) {
+    let frozen = calendar::frozen(&fleet.config.freezes, id, tags, inputs.now);
+    if let Some(closed) = frozen.filter(|_| !mutant::on("freeze-ignored")) {
         wake.at(closed.until);
         admission.waiting.push(Waiting::Frozen(closed));
         admission.gates = Gates { moves: false, replace: false, retire: false, ..admission.gates };
@@ -193,7 +196,7 @@ fn admit_wanted(
         // A commit that changes the tags by which a freeze selects its sets does not lead out of it.
         freeze(inputs, fleet, id, &recorded.spec, &mut admission, wake);
     }
-    if wish.paused {
+    if wish.paused && !mutant::on("pause-ignored") {
         admission.gates = Gates::PAUSED;
         admission.waiting.insert(0, Waiting::Paused);
     }
@@ -279,7 +282,7 @@ fn admit_template(
         Windows::Open(_) => None,
     };
     let closed = closed_for(&wish.template.tags).or_else(|| closed_for(&recorded.spec.template.tags));
-    if let Some(closed) = closed.filter(|_| moving) {
+    if let Some(closed) = closed.filter(|_| moving && !mutant::on("window-ignored")) {
         wake.at(closed.until);
         admission.gates.moves = false;
         shut |= !back;
@@ -290,6 +293,7 @@ fn admit_template(
         && let Some(behind) = fleet.unreached.earlier(&id.cluster_type, *wave)
         && new
         && !back
+        && !mutant::on("wave-order-ignored")
     {
         admission.waiting.push(Waiting::Wave { wave: name.clone(), behind: behind.clone() });
         shut = true;
@@ -367,14 +371,16 @@ pub fn judge_removals(inputs: &Inputs<'_>, config: &FleetSpec) -> Option<Removal
     let digest = digest(&shrinks, 16);
     let approved =
         inputs.desired.approvals.iter().any(|approval| {
-            approval.digest == digest && approval.clusters == clusters && inputs.now < approval.expires
+            let this = approval.digest == digest && approval.clusters == clusters;
+            (this || mutant::on("any-approval-counts")) && inputs.now < approval.expires
         });
     let fleet_size = inputs.record.sets.values().map(|set| set.spec.count).sum();
     let allowed = config.budgets.removal.allowance(fleet_size);
     let under_way: u32 = inputs.record.sets.values().map(|set| removals_under_way(set)).sum();
+    let under_way = if mutant::on("budget-by-count-alone") { 0 } else { under_way };
     let emptied = inputs.desired.sets.is_empty();
     let over = emptied || clusters + under_way > allowed;
-    let blocked = (over && !approved).then_some(Removals { digest, clusters, allowed });
+    let blocked = (over && !approved && !mutant::on("removal-budget-ignored")).then_some(Removals { digest, clusters, allowed });
     Some(RemovalVerdict { approved, blocked })
 }
 

@@ -11,6 +11,8 @@ use super::{Inputs, Wake};
 use crate::action::{Action, ActionKey, Effect};
 use crate::fingerprint::token;
 use crate::inventory::{ErrorClass, Phase, Resource, Step};
+use crate::memory::Failure;
+use crate::mutant;
 use crate::waiting::{Waiting, condition};
 
 /// After this many failures in a row even an error that passes by itself is shown.
@@ -68,7 +70,7 @@ pub fn build(
 
 fn standing<'a>(seen: Seen<'a>, step: Step, print: &Arc<str>) -> Standing<'a> {
     let mut found: Vec<&Resource> = seen.step(step).collect();
-    if found.len() > 1 {
+    if found.len() > 1 && !mutant::on("double-create-kept") {
         let survivor = survivor(seen, &found);
         found.retain(|resource| resource.id != survivor.id && resource.phase != Phase::Deleting);
         return if found.is_empty() { Standing::Busy } else { Standing::Doubled(found) };
@@ -209,7 +211,8 @@ pub fn act(
 ) -> Option<Action> {
     let metadata = &view.cluster.metadata;
     let key = ActionKey { cluster: metadata.name.clone(), step };
-    if let Some(failure) = inputs.memory.failures.get(&key).filter(|failure| failure.retry_at > inputs.now) {
+    let waits = |failure: &&Failure| failure.retry_at > inputs.now && !mutant::on("backoff-ignored");
+    if let Some(failure) = inputs.memory.failures.get(&key).filter(waits) {
         wake.at(failure.retry_at);
         return None;
     }

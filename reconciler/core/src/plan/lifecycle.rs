@@ -20,6 +20,7 @@ use super::retire::{self, Emptiness, Turn};
 use super::view::{Seen, View};
 use super::waves::{building_since, is_stalled};
 use super::{Inputs, Wake};
+use crate::mutant;
 use crate::action::{Action, Effect};
 use crate::fingerprint::{Fingerprints, revision};
 use crate::inventory::{Step, UnknownReason};
@@ -295,7 +296,7 @@ impl Turns<'_, '_> {
         if !self.gates.fill {
             return;
         }
-        if seen.placement_closed() {
+        if seen.placement_closed() && !mutant::on("placement-left-closed") {
             let effect = Effect::OpenPlacement { id: Arc::clone(&plane.id) };
             draft.actions.extend(act(self.inputs, self.id, view, Step::ControlPlane, effect, wake));
             return;
@@ -313,6 +314,9 @@ impl Turns<'_, '_> {
             return;
         }
         let rotation = &self.set.update_strategy.cluster_rotation;
+        if mutant::on("drain-skipped") {
+            return draft.enter(ClusterState::Deleting, self);
+        }
         match retire::drain(self.inputs, self.config, self.id, view, seen, rotation, wake) {
             Turn::Change(retirement) => {
                 draft.cluster.status.retirement = Some(retirement);
@@ -337,7 +341,7 @@ impl Turns<'_, '_> {
         }
         let window = self.set.update_strategy.cluster_rotation.rollback_window;
         let until = view.cluster.status.since.plus(window);
-        if until > self.inputs.now {
+        if until > self.inputs.now && !mutant::on("rollback-window-ignored") {
             wake.at(until);
             draft.waiting.push(Waiting::RollbackWindow(until));
             return;
@@ -392,7 +396,7 @@ impl Turns<'_, '_> {
         if draft.gone {
             return Life {
                 next: None,
-                tombstone: Some(self.tombstone(view)),
+                tombstone: (!mutant::on("tombstone-skipped")).then(|| self.tombstone(view)),
                 actions: Vec::new(),
                 waiting: Vec::new(),
             };

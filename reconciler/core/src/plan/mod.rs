@@ -22,6 +22,7 @@ use fleetwright_schema::documents::FleetSpec;
 use fleetwright_schema::names::SetId;
 use fleetwright_schema::units::{Duration, Timestamp};
 
+use crate::mutant;
 use crate::action::Action;
 use crate::change::ChangeTable;
 use crate::desired::Desired;
@@ -139,6 +140,9 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     plan.reports = reports.into_iter().collect();
     plan.record.sets = sets.into_iter().collect();
     plan.wake_at = wake.0;
+    if mutant::on("unsorted-order") && mutant::odd() {
+        plan.actions.reverse();
+    }
     plan
 }
 

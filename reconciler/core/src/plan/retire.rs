@@ -10,6 +10,7 @@ use fleetwright_schema::status::Retirement;
 use super::build::act;
 use super::view::{Seen, View};
 use super::{Inputs, LOST_AFTER, Wake};
+use crate::mutant;
 use crate::action::{Action, Effect};
 use crate::inventory::{Phase, Placement, Resource, Step, Workloads};
 use crate::waiting::Waiting;
@@ -66,7 +67,7 @@ pub fn drain(
             return Turn::Change(Retirement { expected_workloads: expected, ..retirement });
         };
         // Empty is only what was counted: nothing runs, and as many left as there were.
-        if workloads.running == 0 && workloads.left >= expected {
+        if (workloads.running == 0 && workloads.left >= expected) || mutant::on("emptiness-assumed") {
             let evidence = Some(plane.id.to_string());
             return Turn::Empty(Retirement { empty_at: Some(seen.at), evidence, ..retirement });
         }
@@ -105,7 +106,7 @@ fn unacknowledged(
     let cluster = &view.cluster.metadata.name;
     for consumer in config.consumers.iter().filter(|consumer| consumer.sets.selects(id, tags)) {
         let read = inputs.acknowledgements.covers(&consumer.name, cluster, retirement.started_at);
-        if read || acks.overdue.contains(&consumer.name) {
+        if read || acks.overdue.contains(&consumer.name) || mutant::on("consumers-not-waited-for") {
             continue;
         }
         let until = retirement.started_at.plus(consumer.grace);
@@ -135,7 +136,8 @@ pub enum Emptiness {
 
 /// Whether a DRAINED cluster may go.
 pub fn emptiness(view: &View<'_>, seen: Seen<'_>) -> Emptiness {
-    let Some(plane) = seen.control_plane() else { return Emptiness::Empty };
+    let plane = seen.control_plane().filter(|_| !mutant::on("emptiness-not-read-again"));
+    let Some(plane) = plane else { return Emptiness::Empty };
     let evidence = view.cluster.status.retirement.as_ref().and_then(|retirement| retirement.evidence.as_deref());
     let Some(facts) = &plane.control_plane else { return Emptiness::Uncounted };
     match (facts.placement, &facts.workloads) {

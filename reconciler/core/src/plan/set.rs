@@ -19,6 +19,7 @@ use super::limits::Limits;
 use super::report::{self, SetReport};
 use super::view::View;
 use super::{FleetView, Inputs, Wake};
+use crate::mutant;
 use crate::action::Action;
 use crate::change::Class;
 use crate::fingerprint::revision;
@@ -164,7 +165,7 @@ impl<'a, 'i> Starts<'a, 'i> {
         }
         let replacing = victims.iter().any(|(_, _, reason)| *reason == RetirementReason::Replaced);
         let counted = self.members().filter(|(_, view, _)| self.counts(view, replacing)).count();
-        let mut spare = counted.saturating_sub(self.count());
+        let mut spare = (counted + usize::from(mutant::on("spare-off-by-one"))).saturating_sub(self.count());
         // Outdated ones go first, and of what is left the youngest.
         victims.sort_by_key(|(_, view, _)| {
             let ordinal = view.cluster.metadata.ordinal;
@@ -273,6 +274,7 @@ impl<'a, 'i> Starts<'a, 'i> {
         let gates = self.admission.gates;
         let wanted = (if gates.fill { fill } else { 0 }) + (if gates.moves { deficit - fill } else { 0 });
         let alive_max = self.count() + set.update_strategy.cluster_rotation.max_surge as usize;
+        let alive_max = alive_max + usize::from(mutant::on("surge-off-by-one"));
         let room = alive_max.saturating_sub(self.views.len());
         if deficit > 0 && wanted > room {
             let alive_max = u32::try_from(alive_max).unwrap_or(u32::MAX);
@@ -329,7 +331,7 @@ impl<'a, 'i> Starts<'a, 'i> {
 /// The lowest ordinal that was never used, by everything that the record remembers: a record that contradicts itself
 /// must not bring back a name.
 fn first_ordinal(recorded: Option<&Arc<ClusterSetStatus>>) -> u64 {
-    let Some(recorded) = recorded else { return 1 };
+    let Some(recorded) = recorded.filter(|_| !mutant::on("ordinal-reused")) else { return 1 };
     let clusters = recorded.clusters.iter().map(|cluster| cluster.metadata.ordinal);
     let used = clusters.chain(recorded.tombstones.iter().map(|tombstone| tombstone.ordinal));
     let after = used.map(|ordinal| u64::from(ordinal) + 1).max().unwrap_or(1);

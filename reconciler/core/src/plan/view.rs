@@ -8,6 +8,7 @@ use fleetwright_schema::status::{Cluster, ClusterState};
 use fleetwright_schema::units::Timestamp;
 
 use super::{Inputs, LOST_AFTER, READING_AGE_MAX};
+use crate::mutant;
 use crate::change::{Class, overall};
 use crate::inventory::{ControlPlaneFacts, Phase, Place, Placement, Reading, Resource, Step, UnknownReason};
 use crate::record::place_of;
@@ -47,7 +48,8 @@ impl<'a> Seen<'a> {
         Step::BUILD.iter().zip(fingerprints).all(|(step, print)| {
             let mut found = self.step(*step);
             let first = found.next();
-            first.is_some_and(|r| r.phase == Phase::Ready && r.applied == *print) && found.next().is_none()
+            let whole = first.is_some_and(|r| r.phase == Phase::Ready && r.applied == *print) && found.next().is_none();
+            whole || (*step == Step::InfraServices && mutant::on("ready-before-whole"))
         })
     }
 }
@@ -84,14 +86,14 @@ impl<'a> View<'a> {
         let reading = inputs.inventory.places.get(&place);
         // Whatever is under way may land after any reading that was begun before it came back.
         let seen = match (busy, reading) {
-            (true, Some(reading)) => Err(UnknownReason::Stale(reading.at)),
+            (true, Some(reading)) if !mutant::on("in-flight-not-counted") => Err(UnknownReason::Stale(reading.at)),
             _ => look(inputs, reading, cluster),
         };
         let absent = inputs.memory.absent_since.get(name);
         let now_absent = seen.as_ref().is_ok_and(|seen| seen.control_plane().is_none());
         let lost = cluster.status.ready_at.is_some()
             && now_absent
-            && absent.is_some_and(|since| since.plus(LOST_AFTER) <= inputs.now);
+            && absent.is_some_and(|since| since.plus(LOST_AFTER) <= inputs.now || mutant::on("lost-at-once"));
         Self { cluster, place, class, seen, paused: set.paused_clusters.contains(name), in_flight: busy, lost }
     }
 
@@ -107,7 +109,7 @@ impl<'a> View<'a> {
     /// Whether it has served long enough to stand in for another.
     pub fn baked(&self, set: &ResolvedSet, now: Timestamp) -> bool {
         let bake = set.update_strategy.cluster_rotation.bake;
-        self.cluster.status.ready_at.is_some_and(|ready| ready.plus(bake) <= now)
+        self.cluster.status.ready_at.is_some_and(|ready| ready.plus(bake) <= now || mutant::on("bake-ignored"))
     }
 }
 
@@ -118,7 +120,7 @@ fn look<'a>(inputs: &Inputs<'a>, reading: Option<&'a Reading>, cluster: &Cluster
     // A cluster that this process has not met yet was named by another: nothing was read of it since.
     let touched = inputs.memory.touched.get(name).copied().ok_or(UnknownReason::NotRead)?;
     let young = reading.at.plus(READING_AGE_MAX) >= inputs.now;
-    match reading.at > touched && young {
+    match (reading.at > touched || mutant::on("old-reading-believed")) && young {
         true => Ok(Seen { at: reading.at, resources: listing.resources.get(name).map_or(&[], Vec::as_slice) }),
         false => Err(UnknownReason::Stale(reading.at)),
     }
