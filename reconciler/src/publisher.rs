@@ -76,11 +76,7 @@ pub struct Published {
 }
 
 /// Publishes a record onto a tip.
-pub fn publish(
-    upstream: &dyn Upstream,
-    tip: &Tip,
-    publication: &Publication<'_>,
-) -> Result<Published, PublishError> {
+pub fn publish(upstream: &dyn Upstream, tip: &Tip, publication: &Publication<'_>) -> Result<Published, PublishError> {
     let changes = changes(tip, publication)?;
     let summary = summary(&tip.record, publication.record, tip);
     let separate = tip.commit != tip.status_commit;

@@ -295,7 +295,9 @@ impl Turns<'_, '_> {
         if !self.gates.fill {
             return;
         }
-        if seen.placement_closed() {
+        // A list that lags behind shows a cluster open that is closed: nobody but who opened it believes that it is.
+        let doubtful = seen.control_plane_serves() && !self.inputs.memory.has_opened(view.cluster);
+        if seen.placement_closed() || doubtful {
             let effect = Effect::OpenPlacement { id: Arc::clone(&plane.id) };
             draft.actions.extend(act(self.inputs, self.id, view, Step::ControlPlane, effect, wake));
             return;
@@ -331,7 +333,7 @@ impl Turns<'_, '_> {
     }
 
     fn drained(&self, view: &View<'_>, seen: Seen<'_>, reason: RetirementReason, draft: &mut Draft, wake: &mut Wake) {
-        let emptiness = retire::emptiness(view, seen);
+        let emptiness = retire::emptiness(self.inputs, view, seen, wake);
         if emptiness == Emptiness::Open && self.gates.retire {
             return self.drain_again(view, reason, draft);
         }
