@@ -50,7 +50,9 @@ impl Clock {
         static BEGAN: OnceLock<Instant> = OnceLock::new();
         match self {
             Self::Real | Self::Simulated(_) => BEGAN.get_or_init(Instant::now).elapsed(),
-            Self::Virtual(clock) => RealDuration::from_secs(clock.now().since(Timestamp::from_unix_seconds(0)).seconds()),
+            Self::Virtual(clock) => {
+                RealDuration::from_secs(clock.now().since(Timestamp::from_unix_seconds(0)).seconds())
+            }
         }
     }
 

@@ -360,7 +360,7 @@ impl Daemon {
         let now = self.clock.now();
         for action in &plan.actions {
             self.events.event(Event::Started { action, now });
-            self.memory.started(&action.key, now);
+            self.memory.started(action, now);
             self.hands.perform(action.clone());
         }
         !plan.actions.is_empty()
@@ -416,7 +416,7 @@ impl Daemon {
         rounds.due = Some(now.plus(AFTER_ACTION));
         self.events.event(Event::Finished { action, result: &result, now });
         let error = result.err().map(|error| (error.class, error.to_string(), error.retry_after));
-        self.memory.finished(&action.key, now, error);
+        self.memory.finished(action, now, error);
     }
 }
 

@@ -1,8 +1,8 @@
 //! Writing the record back: one commit for all that changed, pushed against the tip that the plan was made from. On
 //! rejection nothing is tried again here: the next plan is the retry.
 
-use fleetwright_core::publication::{self, Changes, Notices};
 use fleetwright_core::mutant;
+use fleetwright_core::publication::{self, Changes, Notices};
 use fleetwright_core::record::Record;
 use fleetwright_core::snapshot::CommitId;
 use fleetwright_repo::{NewCommit, PushError, RefUpdate, RepoError, Upstream};
@@ -77,11 +77,7 @@ pub struct Published {
 }
 
 /// Publishes a record onto a tip.
-pub fn publish(
-    upstream: &dyn Upstream,
-    tip: &Tip,
-    publication: &Publication<'_>,
-) -> Result<Published, PublishError> {
+pub fn publish(upstream: &dyn Upstream, tip: &Tip, publication: &Publication<'_>) -> Result<Published, PublishError> {
     let changes = changes(tip, publication)?;
     let summary = summary(&tip.record, publication.record, tip);
     let separate = tip.commit != tip.status_commit;

@@ -20,7 +20,8 @@ pub fn run(seed: u64) -> Result<crate::drive::Tally, String> {
 
 /// Does one kind of harm to a plan; in words, or nothing where there is nothing to harm.
 pub fn doctor(dice: &mut Dice, plan: &mut Plan, record: &Record, now: Timestamp) -> Option<String> {
-    let ids: Vec<SetId> = record.sets.iter().filter(|(_, set)| !set.clusters.is_empty()).map(|(id, _)| id.clone()).collect();
+    let ids: Vec<SetId> =
+        record.sets.iter().filter(|(_, set)| !set.clusters.is_empty()).map(|(id, _)| id.clone()).collect();
     if ids.is_empty() {
         return None;
     }
@@ -61,7 +62,9 @@ fn drain_all(plan: &mut Plan, id: &SetId, now: Timestamp) -> Option<String> {
 }
 
 fn delete_serving(plan: &mut Plan, id: &SetId, now: Timestamp) -> Option<String> {
-    let serves = |cluster: &&mut Arc<Cluster>| cluster.status.ready_at.is_some() && cluster.status.state != ClusterState::Deleting;
+    let serves = |cluster: &&mut Arc<Cluster>| {
+        cluster.status.ready_at.is_some() && cluster.status.state != ClusterState::Deleting
+    };
     let cluster = set(plan, id)?.clusters.iter_mut().find(serves)?;
     retire(cluster, ClusterState::Deleting, now);
     Some(format!("{} is deleted", cluster.metadata.name))

@@ -339,7 +339,7 @@ impl Drive {
                 let error = result.err().map(|error| (error.class, error.to_string(), error.retry_after));
                 let told = error.as_ref().map(|(class, _, retry_after)| (*class, *retry_after));
                 self.judge.take(&Effect::Returned { process: self.process, key: &action.key, error: told, now });
-                self.memory.finished(&action.key, now, error);
+                self.memory.finished(&action, now, error);
                 self.rounds.entry(action.place.clone()).or_default().due = Some(now.plus(Duration::from_seconds(2)));
             }
         }
@@ -508,7 +508,7 @@ impl Drive {
         for action in &plan.actions {
             self.tally.actions += 1;
             self.judge.take(&Effect::HandedOut { process: self.process, action, now });
-            self.memory.started(&action.key, now);
+            self.memory.started(action, now);
             let late = if !self.calm && self.dice.percent(25) { self.dice.between(1, 90) } else { 0 };
             let twice = !self.calm && self.dice.percent(5);
             let lands = now.plus(Duration::from_seconds(late));

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use fleetwright_core::action::{Action, ActionKey, Effect};
 use fleetwright_core::fingerprint::revision;
 use fleetwright_core::inventory::{ErrorClass, Placement, Step};
-use fleetwright_core::memory::Failure;
+use fleetwright_core::memory::{Failure, Opening};
 use fleetwright_core::plan::Plan;
 use fleetwright_core::publication::status_file;
 use fleetwright_core::record::{Record, RecordCache};
@@ -90,6 +90,8 @@ fn nothing_is_concluded_of_a_cluster_while_an_action_on_it_is_under_way() {
     bench.add(1, Draining, 30);
     bench.build(1, Placement::Open, Some((5, 0)));
     let key = ActionKey { cluster: bench.clusters[0].metadata.name.clone(), step: Step::ControlPlane };
+    let opening = Opening { at: ago(&bench, 10), stands: true };
+    bench.memory.openings.insert(key.cluster.clone(), opening);
     assert_eq!(bench.state(&bench.plan(), 1), Some(Ready));
     bench.memory.in_flight.insert(key);
     assert_eq!(bench.state(&bench.plan(), 1), Some(Draining));
@@ -341,4 +343,78 @@ fn drained_clusters_make_room_in_a_set_that_was_made_larger_again() {
     }
     let plan = bench.plan();
     assert_eq!([1, 2].map(|ordinal| bench.state(&plan, ordinal)), [Some(Deleting), Some(Drained)]);
+}
+
+/// After a minute, with a reading of then.
+fn a_minute_later(bench: &mut Bench) {
+    bench.now = bench.now.plus(Duration::from_minutes(1));
+    bench.read_at = bench.now;
+}
+
+/// The one action of a plan is handed out and comes back.
+fn comes_back(bench: &mut Bench, error: Option<ErrorClass>) -> &'static str {
+    let plan = bench.plan();
+    let [action] = &plan.actions[..] else { panic!("{:?}", plan.actions) };
+    bench.memory.started(action, bench.now);
+    bench.memory.finished(action, bench.now, error.map(|class| (class, "no reply".to_owned(), None)));
+    a_minute_later(bench);
+    action.effect.verb()
+}
+
+/// People reverted a rotation, and a list that lagged behind still showed the drained cluster open: it was published as
+/// serving without being opened, the new one was drained in its favour, and nothing served.
+#[test]
+fn a_drained_cluster_serves_again_only_after_this_process_was_told_that_it_is_open() {
+    let mut bench = Bench::new(1);
+    bench.add(1, Draining, 5);
+    bench.build(1, Placement::Open, Some((5, 0)));
+    // A reply that is lost says nothing, so that it is tried again.
+    assert_eq!(comes_back(&mut bench, Some(ErrorClass::UnknownResult)), "open");
+    assert_eq!(bench.state(&bench.plan(), 1), Some(Draining));
+    assert_eq!(comes_back(&mut bench, None), "open");
+    assert_eq!(bench.state(&bench.plan(), 1), Some(Ready));
+    // Opened before it began to drain: for a revert of before.
+    bench.clusters[0].status.since = bench.now;
+    assert_eq!(comes_back(&mut bench, None), "open");
+    // What another daemon made of it meanwhile, nobody knows.
+    let mut known = bench.record();
+    Arc::make_mut(known.sets.values_mut().next().unwrap()).clusters.clear();
+    bench.memory.note_foreign(&known, &bench.record(), bench.now);
+    a_minute_later(&mut bench);
+    assert_eq!(comes_back(&mut bench, None), "open");
+    // The revert is reverted: a drain is handed out.
+    bench.wish.count = 0;
+    bench.spec.count = 0;
+    assert_eq!(comes_back(&mut bench, None), "drain");
+    (bench.wish.count, bench.spec.count) = (1, 1);
+    assert_eq!(comes_back(&mut bench, None), "open");
+    assert_eq!(bench.state(&bench.plan(), 1), Some(Ready));
+}
+
+/// The same on the way out: drained, opened for a revert, and to go after all, a cluster was taken for empty by a list of
+/// before the revert, while what had left was back.
+#[test]
+fn a_cluster_that_was_opened_is_empty_only_by_a_list_that_is_no_older_than_its_opening() {
+    for (state, next) in [(Draining, Drained), (Drained, Deleting)] {
+        let mut bench = Bench::new(0);
+        bench.wish.update_strategy.cluster_rotation.rollback_window = Duration::from_seconds(0);
+        bench.spec.update_strategy.cluster_rotation.rollback_window = Duration::from_seconds(0);
+        let cluster = bench.add(1, state, 60);
+        let retirement = cluster.status.retirement.as_mut().unwrap();
+        retirement.expected_workloads = Some(5);
+        if state == Drained {
+            retirement.empty_at = Some(cluster.status.since);
+            retirement.evidence = Some("control plane-1".to_owned());
+        }
+        let name = cluster.metadata.name.clone();
+        bench.build(1, Placement::Closed, Some((0, 5)));
+        bench.memory.openings.insert(name, Opening { at: ago(&bench, 2), stands: false });
+        let plan = bench.plan();
+        assert_eq!(bench.state(&plan, 1), Some(state));
+        assert!(plan.wake_at.is_some() && !plan.is_stuck());
+        for _ in 0..9 {
+            a_minute_later(&mut bench);
+        }
+        assert_eq!(bench.state(&bench.plan(), 1), Some(next));
+    }
 }

@@ -78,7 +78,7 @@ pub enum Effect {
         /// How they leave.
         mode: DrainMode,
     },
-    /// Take new workloads again.
+    /// Take new workloads again; nothing where it takes them already.
     OpenPlacement {
         /// The id of the control plane, as it was read.
         id: Arc<str>,

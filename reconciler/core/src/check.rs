@@ -8,9 +8,9 @@ use std::sync::Arc;
 use fleetwright_schema::names::{ClusterName, SetId};
 use fleetwright_schema::status::{Cluster, ClusterSetStatus, ClusterState, RetirementReason};
 
-use crate::mutant;
 use crate::action::{Action, ActionKey, Effect};
 use crate::desired::Wish;
+use crate::mutant;
 use crate::plan::{Inputs, Plan};
 use crate::record::{Record, place_of};
 

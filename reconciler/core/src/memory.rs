@@ -8,9 +8,9 @@ use fleetwright_schema::names::{ClusterName, Name};
 use fleetwright_schema::status::Cluster;
 use fleetwright_schema::units::{Duration, Timestamp};
 
-use crate::mutant;
-use crate::action::ActionKey;
+use crate::action::{Action, ActionKey, Effect};
 use crate::inventory::{ErrorClass, Listing, Phase, Place, Step};
+use crate::mutant;
 use crate::record::{Record, is_in};
 
 /// A failed action, and when it may be tried again.
@@ -24,6 +24,16 @@ pub struct Failure {
     pub class: ErrorClass,
     /// The provider's code and message.
     pub message: String,
+}
+
+/// An opening of placement that we asked for. A list may be served late and show the time before: only what we were told
+/// ourselves says that a cluster takes workloads again, and that what was counted on it before counts no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opening {
+    /// When it was handed out, or came back.
+    pub at: Timestamp,
+    /// It came back as done, and as far as we know nobody drains the cluster since.
+    pub stands: bool,
 }
 
 /// The longest pause between two attempts: a mended cause is noticed within it.
@@ -43,19 +53,47 @@ pub struct Memory {
     pub failures: BTreeMap<ActionKey, Failure>,
     /// Since when the control plane of a cluster that served is read to be absent.
     pub absent_since: BTreeMap<ClusterName, Timestamp>,
+    /// The last opening of placement of each cluster.
+    pub openings: BTreeMap<ClusterName, Opening>,
 }
 
 impl Memory {
     /// An action is handed out.
-    pub fn started(&mut self, key: &ActionKey, now: Timestamp) {
+    pub fn started(&mut self, action: &Action, now: Timestamp) {
+        let key = &action.key;
         self.touched.insert(key.cluster.clone(), now);
         self.in_flight.insert(key.clone());
+        match action.effect {
+            Effect::OpenPlacement { .. } => self.note_opening(&key.cluster, now, false),
+            Effect::Drain { .. } => self.doubt_opening(&key.cluster),
+            Effect::Create { .. } | Effect::Update { .. } | Effect::Delete { .. } => {}
+        }
+    }
+
+    /// Whether we opened this cluster ourselves since it entered its state, and have not drained it again.
+    pub fn has_opened(&self, cluster: &Cluster) -> bool {
+        let opening = self.openings.get(&cluster.metadata.name);
+        opening.is_some_and(|opening| opening.stands && opening.at >= cluster.status.since)
+    }
+
+    fn note_opening(&mut self, cluster: &ClusterName, at: Timestamp, stands: bool) {
+        self.openings.insert(cluster.clone(), Opening { at, stands });
+    }
+
+    fn doubt_opening(&mut self, cluster: &ClusterName) {
+        if let Some(opening) = self.openings.get_mut(cluster) {
+            opening.stands = false;
+        }
     }
 
     /// An action came back; `error` with its class, message and the provider's own pause.
-    pub fn finished(&mut self, key: &ActionKey, now: Timestamp, error: Option<(ErrorClass, String, Option<Duration>)>) {
+    pub fn finished(&mut self, action: &Action, now: Timestamp, error: Option<(ErrorClass, String, Option<Duration>)>) {
+        let key = &action.key;
         self.touched.insert(key.cluster.clone(), now);
         self.in_flight.remove(key);
+        if matches!(action.effect, Effect::OpenPlacement { .. }) {
+            self.note_opening(&key.cluster, now, error.is_none());
+        }
         let Some((class, message, retry_after)) = error else {
             self.failures.remove(key);
             return;
@@ -97,6 +135,7 @@ impl Memory {
                 let same = old.any(|old| old.metadata.name == *name && stands_as(old, cluster));
                 if !same {
                     self.touched.insert(name.clone(), now);
+                    self.doubt_opening(name);
                 }
             }
         }
@@ -108,6 +147,7 @@ impl Memory {
         let known: BTreeSet<&ClusterName> = record.clusters().map(|(_, cluster)| &cluster.metadata.name).collect();
         self.touched.retain(|name, _| known.contains(name));
         self.absent_since.retain(|name, _| known.contains(name));
+        self.openings.retain(|name, _| known.contains(name));
         self.failures.retain(|key, _| known.contains(&key.cluster));
         for name in known {
             if !self.touched.contains_key(name) {

@@ -2,6 +2,7 @@
 //! nobody finds is a hole in the tests.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -33,7 +34,7 @@ const HARNESSES: [Harness; 3] = [
 /// As many runs of each harness must hold without any mutant.
 const BASELINE: u64 = 40;
 
-fn main() {
+fn main() -> ExitCode {
     // A fault may well panic: that is a way of being found.
     std::panic::set_hook(Box::new(|_| {}));
     let args = Args::parse();
@@ -42,7 +43,7 @@ fn main() {
         // What finds something where nothing is wrong finds nothing.
         if let Some((by, seed, what)) = hunt(harness, BASELINE) {
             println!("without any mutant, {by} fails at seed {seed}: {what}");
-            std::process::exit(1);
+            return ExitCode::FAILURE;
         }
     }
     println!("| mutant | what it does wrong | found by | runs | as |\n|---|---|---|---|---|");
@@ -60,8 +61,9 @@ fn main() {
     println!("\n{} mutants, {} found", ALL.len(), ALL.len() - survivors.len());
     if !survivors.is_empty() {
         println!("survivors: {}", survivors.join(", "));
-        std::process::exit(1);
+        return ExitCode::FAILURE;
     }
+    ExitCode::SUCCESS
 }
 
 /// Seed after seed, until one shows the fault.

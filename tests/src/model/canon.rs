@@ -161,6 +161,9 @@ impl Canon {
         for (_, cluster) in tip.iter().flat_map(|tip| tip.record.clusters()) {
             let touched = memory.touched.get(&cluster.metadata.name);
             self.put((touched.is_some(), touched.is_some_and(|touched| read_at > *touched)));
+            let opening = memory.openings.get(&cluster.metadata.name);
+            self.times(opening.map(|opening| opening.at));
+            self.put(memory.has_opened(cluster));
             // A reading of before the deletion proves nothing, nor does one of before the drain.
             self.put(read_at > cluster.status.since);
             for earlier in state.earlier.iter().filter(|_| lists_lag) {

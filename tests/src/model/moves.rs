@@ -226,7 +226,7 @@ fn faulty_readings(state: &State, index: usize, daemon: &Daemon, found: &mut Vec
         return;
     }
     for (ago, earlier) in state.earlier.iter().enumerate() {
-        if *state.world.lagging(&earlier.listing) != *state.world.listing {
+        if *earlier.listing != *state.world.listing {
             found.push(Move::Read(index, Seen::Stale(ago)));
         }
         // One reading of a place at a time: none begins before the last has come.

@@ -37,7 +37,7 @@ pub enum Fault {
     LostRequest,
     /// An action reaches its cloud twice.
     Twice,
-    /// A list shows the resources of up to two changes ago.
+    /// A list shows everything as it was up to two changes ago, placement and workloads included.
     StaleList,
     /// A list that was begun up to two changes ago comes in now.
     LateReading,

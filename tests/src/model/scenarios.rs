@@ -22,6 +22,19 @@ fn scenario(name: &'static str, wishes: Vec<Wished>) -> Scenario {
     }
 }
 
+/// All but a control plane that vanishes.
+const UNLOST: [Fault; 9] = [
+    Fault::Crash,
+    Fault::LostReply,
+    Fault::LostRequest,
+    Fault::Twice,
+    Fault::StaleList,
+    Fault::LateReading,
+    Fault::FailedReading,
+    Fault::LostPush,
+    Fault::Slowness,
+];
+
 fn back(count: u32, surge: u32) -> Fleet {
     Fleet::new(count, surge).version(Rotate, NEW).version(Revert, OLD)
 }
@@ -43,6 +56,13 @@ pub fn small() -> Vec<Scenario> {
             batches: true,
             expects: &[ROTATED, ROLLED_BACK],
             ..one_fault("1 cluster in a hurry, rotation and revert, 1 fault", hurry(1))
+        },
+        // What was opened for the revert is drained once more, and lists may still show what it was before. Nothing vanishes:
+        // a cluster that was opened, and not yet published as serving, is drained again even where its successor was lost.
+        Scenario {
+            faults: &UNLOST,
+            expects: &[ROTATED, ROLLED_BACK],
+            ..one_fault("1 cluster in a hurry, there, back and there, 1 fault", hurry(1).version(Rotate, NEW))
         },
         Scenario {
             batches: true,

@@ -59,7 +59,7 @@ impl Model {
         match step {
             Move::Edit => self.edit(&mut state, tell),
             Move::Approve(index) => self.approve(&mut state, *index),
-            Move::Fetch(index) => fetch(&mut state, *index),
+            Move::Fetch(index) => fetch_foreign(&mut state, *index),
             Move::Read(index, seen) => self.read(&mut state, *index, *seen),
             Move::Publish(index, heard) => self.publish(&mut state, *index, *heard, tell),
             Move::HandOut(index) => self.hand_out(&mut state, *index, tell),
@@ -119,7 +119,7 @@ impl Model {
         }
         let (listing, began) = match seen {
             Seen::Now => (Some(Arc::clone(&state.world.listing)), state.now),
-            Seen::Stale(ago) => (Some(state.world.lagging(&state.earlier[ago].listing)), state.now),
+            Seen::Stale(ago) => (Some(Arc::clone(&state.earlier[ago].listing)), state.now),
             Seen::Late(ago) => (Some(Arc::clone(&state.earlier[ago].listing)), state.earlier[ago].until),
             Seen::Failed => (None, state.now),
         };
@@ -190,7 +190,7 @@ impl Model {
             tell.say(|| format!("  {action}"));
             state.judge().take(&Effect::HandedOut { process, action: &action, now });
             let daemon = &mut state.daemons[index];
-            daemon.memory.started(&action.key, now);
+            daemon.memory.started(&action, now);
             daemon.flying.push(action);
         }
         state.daemons[index].flying.sort_by(|a, b| a.key.cmp(&b.key));
@@ -219,7 +219,7 @@ impl Model {
             let told = error.map(|(class, _)| (class, Some(RETRY_AFTER)));
             state.judge().take(&Effect::Returned { process, key: &action.key, error: told, now });
             let error = error.map(|(class, words)| (class, words.to_owned(), Some(RETRY_AFTER)));
-            state.daemons[index].memory.finished(&action.key, now, error);
+            state.daemons[index].memory.finished(action, now, error);
         }
         state.remember_world(listing);
     }
@@ -266,6 +266,15 @@ impl Model {
         state.processes += 1;
         state.daemons[index] = Daemon::new(state.processes, state.now);
     }
+}
+
+/// Another daemon may have published meanwhile.
+fn fetch_foreign(state: &mut State, index: usize) {
+    let daemon = &mut state.daemons[index];
+    if let Some(tip) = &daemon.tip {
+        daemon.memory.note_foreign(&tip.record, &state.remote.record, state.now);
+    }
+    fetch(state, index);
 }
 
 fn fetch(state: &mut State, index: usize) {

@@ -74,19 +74,6 @@ impl World {
         self.listing.resources.values().flatten().cloned().collect()
     }
 
-    /// What a list of now shows that lags behind: the resources of then. What is asked of a control plane itself, its
-    /// placement and its workloads, is of now.
-    pub fn lagging(&self, earlier: &Listing) -> Arc<Listing> {
-        let mut listing = earlier.clone();
-        for resource in listing.resources.values_mut().flatten() {
-            let now = self.parts(&resource.cluster).iter().find(|part| part.id == resource.id);
-            if let Some(now) = now {
-                resource.control_plane.clone_from(&now.control_plane);
-            }
-        }
-        Arc::new(listing)
-    }
-
     fn parts(&self, cluster: &ClusterName) -> &[Resource] {
         self.listing.resources.get(cluster).map_or(&[], Vec::as_slice)
     }

@@ -34,12 +34,16 @@ pub fn files(people: &People, approvals: &[RemovalApprovalSpec]) -> Files {
     let mut files = Files::new();
     let fleet_readable = people.hold.is_none();
     files.insert("fleet.yaml".to_owned(), if fleet_readable { fleet(&people.config) } else { GARBAGE.to_vec() });
-    let services: BTreeSet<_> =
-        people.sets.values().flat_map(|set| set.template.infra_services.iter().map(|service| service.name.clone())).collect();
+    let services: BTreeSet<_> = people
+        .sets
+        .values()
+        .flat_map(|set| set.template.infra_services.iter().map(|service| service.name.clone()))
+        .collect();
     for name in services {
         let spec = InfraServiceSpec { version: "1".to_owned(), depends_on: Vec::new(), manifests: Vec::new() };
         let metadata = named(name.as_str());
-        let document = InfraService { api_version: ApiVersion::V1Alpha1, kind: InfraServiceKind::InfraService, metadata, spec };
+        let document =
+            InfraService { api_version: ApiVersion::V1Alpha1, kind: InfraServiceKind::InfraService, metadata, spec };
         files.insert(format!("infra-services/{name}/service.yaml"), json(&document));
     }
     for (id, set) in &people.sets {

@@ -61,9 +61,11 @@ impl Recorder {
             let (process, tip, acknowledgements) = (self.process, self.tip, &self.acknowledgements);
             stage.judge.take(&Effect::Planned { process, tip, now, desired, acknowledgements, plan });
         }
-        let excused = plan.reports.values().flat_map(|report| report.clusters.values().flatten()).any(|waiting| {
-            matches!(waiting, Waiting::Stalled { .. } | Waiting::Drain { overdue: true, .. })
-        });
+        let excused = plan
+            .reports
+            .values()
+            .flat_map(|report| report.clusters.values().flatten())
+            .any(|waiting| matches!(waiting, Waiting::Stalled { .. } | Waiting::Drain { overdue: true, .. }));
         let last = LastPlan {
             tip: self.tip,
             sound: self.sound,

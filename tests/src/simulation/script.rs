@@ -68,7 +68,11 @@ impl Script {
         let mut dice = Dice::new(seed ^ 0x7363_7269_7074);
         let busy = dice.between(3, 14);
         let mut moments: Vec<Moment> = (0..busy)
-            .map(|_| Moment { after: Duration::from_seconds(dice.between(0, TURMOIL)), stir: stir(&mut dice), seed: dice.next() })
+            .map(|_| Moment {
+                after: Duration::from_seconds(dice.between(0, TURMOIL)),
+                stir: stir(&mut dice),
+                seed: dice.next(),
+            })
             .collect();
         moments.sort_by_key(|moment| moment.after);
         let some = |dice: &mut Dice, most| if dice.percent(50) { dice.between(0, most) } else { 0 };

@@ -7,8 +7,8 @@ use fleetwright_schema::documents::FleetSpec;
 use fleetwright_schema::names::SetId;
 
 use super::{FleetReading, SetReading};
-use crate::mutant;
 use crate::desired::{Desired, Hold, Wish};
+use crate::mutant;
 use crate::record::Record;
 
 /// The wish of a commit. `hold` is what is known to be wrong with the commit itself; `last` are the settings last read,

@@ -11,12 +11,12 @@ use fleetwright_schema::status::{Cluster, ClusterSetStatus, ClusterState};
 use serde::Serialize;
 
 use super::{FleetView, Inputs, Wake};
-use crate::mutant;
 use crate::calendar::{self, Windows};
 use crate::change::overall;
 use crate::desired::{Hold, WantedSet, Wish};
 use crate::fingerprint::digest;
 use crate::inventory::UnknownReason;
+use crate::mutant;
 use crate::record::is_removal;
 use crate::waiting::{Removals, Waiting};
 
@@ -369,18 +369,18 @@ pub fn judge_removals(inputs: &Inputs<'_>, config: &FleetSpec) -> Option<Removal
         return None;
     }
     let digest = digest(&shrinks, 16);
-    let approved =
-        inputs.desired.approvals.iter().any(|approval| {
-            let this = approval.digest == digest && approval.clusters == clusters;
-            (this || mutant::on("any-approval-counts")) && inputs.now < approval.expires
-        });
+    let approved = inputs.desired.approvals.iter().any(|approval| {
+        let this = approval.digest == digest && approval.clusters == clusters;
+        (this || mutant::on("any-approval-counts")) && inputs.now < approval.expires
+    });
     let fleet_size = inputs.record.sets.values().map(|set| set.spec.count).sum();
     let allowed = config.budgets.removal.allowance(fleet_size);
     let under_way: u32 = inputs.record.sets.values().map(|set| removals_under_way(set)).sum();
     let under_way = if mutant::on("budget-by-count-alone") { 0 } else { under_way };
     let emptied = inputs.desired.sets.is_empty();
     let over = emptied || clusters + under_way > allowed;
-    let blocked = (over && !approved && !mutant::on("removal-budget-ignored")).then_some(Removals { digest, clusters, allowed });
+    let blocked =
+        (over && !approved && !mutant::on("removal-budget-ignored")).then_some(Removals { digest, clusters, allowed });
     Some(RemovalVerdict { approved, blocked })
 }
 

@@ -20,10 +20,10 @@ use super::retire::{self, Emptiness, Turn};
 use super::view::{Seen, View};
 use super::waves::{building_since, is_stalled};
 use super::{Inputs, Wake};
-use crate::mutant;
 use crate::action::{Action, Effect};
 use crate::fingerprint::{Fingerprints, revision};
 use crate::inventory::{Step, UnknownReason};
+use crate::mutant;
 use crate::waiting::{Waiting, condition};
 
 /// Readings that fail for as long as this are shown to people.
@@ -296,7 +296,9 @@ impl Turns<'_, '_> {
         if !self.gates.fill {
             return;
         }
-        if seen.placement_closed() && !mutant::on("placement-left-closed") {
+        // A list that lags behind shows a cluster open that is closed: nobody but who opened it believes that it is.
+        let doubtful = seen.control_plane_serves() && !self.inputs.memory.has_opened(view.cluster);
+        if (seen.placement_closed() || doubtful) && !mutant::on("placement-left-closed") {
             let effect = Effect::OpenPlacement { id: Arc::clone(&plane.id) };
             draft.actions.extend(act(self.inputs, self.id, view, Step::ControlPlane, effect, wake));
             return;
@@ -335,9 +337,13 @@ impl Turns<'_, '_> {
     }
 
     fn drained(&self, view: &View<'_>, seen: Seen<'_>, reason: RetirementReason, draft: &mut Draft, wake: &mut Wake) {
-        let emptiness = retire::emptiness(view, seen);
+        let emptiness = retire::emptiness(self.inputs, view, seen, wake);
         if emptiness == Emptiness::Open && self.gates.retire {
-            return self.drain_again(view, reason, draft);
+            // Opened for a revert that was itself reverted, it may be all that serves until its replacement does.
+            return match reason == RetirementReason::Replaced && !self.enough_serve {
+                true => draft.waiting.push(Waiting::Replacement),
+                false => self.drain_again(view, reason, draft),
+            };
         }
         let window = self.set.update_strategy.cluster_rotation.rollback_window;
         let until = view.cluster.status.since.plus(window);

@@ -22,13 +22,13 @@ use fleetwright_schema::documents::FleetSpec;
 use fleetwright_schema::names::SetId;
 use fleetwright_schema::units::{Duration, Timestamp};
 
-use crate::mutant;
 use crate::action::Action;
 use crate::change::ChangeTable;
 use crate::desired::Desired;
 use crate::fingerprint::Memo;
 use crate::inventory::{Inventory, Place};
 use crate::memory::{Acknowledgements, Memory};
+use crate::mutant;
 use crate::record::Record;
 use crate::waiting::Removals;
 

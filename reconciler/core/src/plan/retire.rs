@@ -10,9 +10,9 @@ use fleetwright_schema::status::Retirement;
 use super::build::act;
 use super::view::{Seen, View};
 use super::{Inputs, LOST_AFTER, Wake};
-use crate::mutant;
 use crate::action::{Action, Effect};
 use crate::inventory::{Phase, Placement, Resource, Step, Workloads};
+use crate::mutant;
 use crate::waiting::Waiting;
 use fleetwright_schema::units::Duration;
 
@@ -61,7 +61,8 @@ pub fn drain(
         // It was opened for a revert that was reverted: what left then came back, or not, and is counted anew.
         return Turn::Change(Retirement { expected_workloads: None, ..retirement });
     }
-    if let Some(workloads) = facts.workloads.as_ref().filter(|_| closed) {
+    let counts = closed && is_since_opening(inputs, view, seen, wake);
+    if let Some(workloads) = facts.workloads.as_ref().filter(|_| counts) {
         let Some(expected) = retirement.expected_workloads else {
             let expected = Some(workloads.running.saturating_add(workloads.left));
             return Turn::Change(Retirement { expected_workloads: expected, ..retirement });
@@ -135,7 +136,7 @@ pub enum Emptiness {
 }
 
 /// Whether a DRAINED cluster may go.
-pub fn emptiness(view: &View<'_>, seen: Seen<'_>) -> Emptiness {
+pub fn emptiness(inputs: &Inputs<'_>, view: &View<'_>, seen: Seen<'_>, wake: &mut Wake) -> Emptiness {
     let plane = seen.control_plane().filter(|_| !mutant::on("emptiness-not-read-again"));
     let Some(plane) = plane else { return Emptiness::Empty };
     let evidence = view.cluster.status.retirement.as_ref().and_then(|retirement| retirement.evidence.as_deref());
@@ -143,11 +144,22 @@ pub fn emptiness(view: &View<'_>, seen: Seen<'_>) -> Emptiness {
     match (facts.placement, &facts.workloads) {
         (Placement::Open, _) => Emptiness::Open,
         (Placement::Closed, None) => Emptiness::Uncounted,
+        (Placement::Closed, Some(_)) if !is_since_opening(inputs, view, seen, wake) => Emptiness::Uncounted,
         (Placement::Closed, Some(workloads)) => match evidence == Some(&*plane.id) && workloads.running == 0 {
             true => Emptiness::Empty,
             false => Emptiness::InUse,
         },
     }
+}
+
+/// Whether a reading can't be of before we last opened the cluster for a revert: what had left until then came back.
+fn is_since_opening(inputs: &Inputs<'_>, view: &View<'_>, seen: Seen<'_>, wake: &mut Wake) -> bool {
+    let Some(opening) = inputs.memory.openings.get(&view.cluster.metadata.name) else { return true };
+    let proven_from = opening.at.plus(LOST_AFTER);
+    if proven_from >= inputs.now {
+        wake.at(proven_from.plus(Duration::from_seconds(1)));
+    }
+    seen.at > proven_from
 }
 
 /// The turn of a DELETING cluster: children before parents, by the ids that were read, until nothing is left.

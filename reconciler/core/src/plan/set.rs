@@ -19,11 +19,11 @@ use super::limits::Limits;
 use super::report::{self, SetReport};
 use super::view::View;
 use super::{FleetView, Inputs, Wake};
-use crate::mutant;
 use crate::action::Action;
 use crate::change::Class;
 use crate::fingerprint::revision;
 use crate::inventory::Place;
+use crate::mutant;
 use crate::record::find;
 use crate::waiting::Waiting;
 

@@ -8,9 +8,9 @@ use fleetwright_schema::status::{Cluster, ClusterState};
 use fleetwright_schema::units::Timestamp;
 
 use super::{Inputs, LOST_AFTER, READING_AGE_MAX};
-use crate::mutant;
 use crate::change::{Class, overall};
 use crate::inventory::{ControlPlaneFacts, Phase, Place, Placement, Reading, Resource, Step, UnknownReason};
+use crate::mutant;
 use crate::record::place_of;
 
 /// The resources of one cluster in a reading that is young enough to act on.
