@@ -82,6 +82,25 @@ impl Crowd {
         }
     }
 
+    /// Somebody edits in this way.
+    pub fn edit(&mut self, shared: &Shared, how: impl FnOnce(&mut People)) {
+        let stage = &mut *shared.borrow_mut();
+        how(&mut self.people);
+        stage.say("edit");
+        self.commit(stage);
+    }
+
+    /// Somebody commits a file that says nothing of the fleet.
+    pub fn note(shared: &Shared) {
+        let stage = &mut *shared.borrow_mut();
+        let (parent, now) = (stage.remote.tip(), stage.clock.now());
+        let changes = BTreeMap::from([("NOTES.md".to_owned(), Some(now.to_string().into_bytes()))]);
+        stage.say("a note");
+        if stage.remote.commit(&changes, parent, now).is_some() {
+            moved(stage);
+        }
+    }
+
     fn commit(&mut self, stage: &mut Stage) {
         for set in self.people.sets.values_mut() {
             tame(set);

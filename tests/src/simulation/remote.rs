@@ -10,6 +10,7 @@ use fleetwright_core::snapshot::{CommitId, Snapshot};
 use fleetwright_repo::{Chore, NewCommit, Objects, PushError, RefUpdate, RemoteRefs, RepoError, Upstream};
 use fleetwright_schema::units::{Duration, Timestamp};
 
+use super::points::{Kind, reach, replied};
 use super::{Crash, Shared};
 use crate::promises::{Effect, Process, Tip};
 use crate::wishes::Dice;
@@ -224,6 +225,16 @@ impl SimUpstream {
         }
     }
 
+    fn asked(&self, kind: Kind) -> Result<Refs, RepoError> {
+        let way = reach(&self.shared, self.process, kind);
+        let answer = {
+            let stage = &mut *self.shared.borrow_mut();
+            stage.remote.answer(stage.clock.now())
+        };
+        replied(&self.shared, self.process, kind, way);
+        answer
+    }
+
     fn apply(&self, updates: &[RefUpdate]) {
         let mut stage = self.shared.borrow_mut();
         let moving: Vec<_> = updates.iter().filter(|update| update.expected != update.new).collect();
@@ -251,19 +262,31 @@ impl Upstream for SimUpstream {
     }
 
     fn ls_remote(&self) -> Result<BTreeMap<String, CommitId>, RepoError> {
-        let stage = &mut *self.shared.borrow_mut();
-        stage.remote.answer(stage.clock.now())
+        self.asked(Kind::LsRemote)
     }
 
     fn fetch(&self) -> Result<RemoteRefs, RepoError> {
-        let stage = &mut *self.shared.borrow_mut();
-        Ok(stage.remote.answer(stage.clock.now())?.into_iter().collect())
+        Ok(self.asked(Kind::Fetch)?.into_iter().collect())
     }
 
     fn push(&self, updates: &[RefUpdate]) -> Result<(), PushError> {
         if updates.is_empty() {
             return Ok(());
         }
+        let kind = Kind::of_push(updates);
+        let way = reach(&self.shared, self.process, kind);
+        let answer = self.pushed(updates);
+        replied(&self.shared, self.process, kind, way);
+        answer
+    }
+
+    fn maintenance(&self) -> Chore {
+        Box::new(|| Ok(()))
+    }
+}
+
+impl SimUpstream {
+    fn pushed(&self, updates: &[RefUpdate]) -> Result<(), PushError> {
         self.crash(|odds| odds.crash_before, "before a push");
         let unknown = || PushError::UnknownResult { reason: "the remote end hung up unexpectedly".to_owned() };
         let fate = {
@@ -291,9 +314,5 @@ impl Upstream for SimUpstream {
             true => Err(unknown()),
             false => Ok(()),
         }
-    }
-
-    fn maintenance(&self) -> Chore {
-        Box::new(|| Ok(()))
     }
 }
