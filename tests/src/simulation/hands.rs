@@ -74,6 +74,13 @@ pub struct SimHands {
 }
 
 impl Asked {
+    const fn place(&self) -> &Place {
+        match self {
+            Self::Read(place) => place,
+            Self::Perform(action) => &action.place,
+        }
+    }
+
     const fn kind(&self) -> Kind {
         match self {
             Self::Read(_) => Kind::Read,
@@ -87,7 +94,7 @@ impl SimHands {
         let way = reach(&self.shared, self.process, asked.kind());
         let mut stage = self.shared.borrow_mut();
         let now = stage.clock.now();
-        let (due, twice) = (now.plus(stage.travel()), stage.doubles());
+        let (due, twice) = (now.plus(stage.travel(asked.place())), stage.doubles());
         let process = self.process;
         stage.calls.push(Call { process, asked, began: now, served: now, due, said: None, twice, heard: true, way });
     }
@@ -107,7 +114,11 @@ impl Hands for SimHands {
 
 impl Stage {
     /// How long a call or its answer takes: seconds, seldom as long as a connection is held open.
-    fn travel(&mut self) -> Duration {
+    fn travel(&mut self, place: &Place) -> Duration {
+        if let Some(pace) = &self.pace {
+            let is_slow = pace.slow.as_ref() == Some(place);
+            return Duration::from_seconds(if is_slow { self.dice.between(1, 90) } else { 1 });
+        }
         let (low, high) = match self.dice.between(0, 99) {
             _ if self.calm || !self.script.late => (0, 1),
             0..=79 => (0, 1),
@@ -128,7 +139,7 @@ impl Stage {
             None => {
                 call.said = Some(self.arrive(&call.asked));
                 call.served = self.clock.now();
-                call.due = self.clock.now().plus(self.travel());
+                call.due = self.clock.now().plus(self.travel(call.asked.place()));
                 if call.twice {
                     let again = Call { twice: false, heard: false, said: None, way: None, ..call.clone() };
                     self.calls.push(again);

@@ -4,6 +4,7 @@
 mod crowd;
 mod files;
 mod hands;
+pub mod neighbours;
 mod points;
 mod recorder;
 mod remote;
@@ -93,6 +94,10 @@ pub(crate) struct Stage {
     trace: Vec<String>,
     tally: Tally,
     points: Points,
+    /// When what was published, where somebody wants to know.
+    log: Option<neighbours::Log>,
+    /// How long calls take, where it is not left to the dice.
+    pace: Option<neighbours::Pace>,
 }
 
 impl Stage {
@@ -192,6 +197,8 @@ impl Simulation {
             trace: Vec::new(),
             tally: Tally::default(),
             points: Points::default(),
+            log: None,
+            pace: None,
         };
         let shared = Rc::new(RefCell::new(stage));
         Self { shared, crowd, running: Vec::new(), processes: 0, passes: 0 }

@@ -252,6 +252,10 @@ impl SimUpstream {
         for text in &texts {
             stage.judge.take(&Effect::Said { text });
         }
+        let (now, stage) = (stage.clock.now(), &mut *stage);
+        if let Some(log) = &mut stage.log {
+            log.note(&stage.record, &record, now);
+        }
         stage.record = record;
     }
 }

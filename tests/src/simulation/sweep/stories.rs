@@ -20,7 +20,7 @@ const GCP: &str = "prod/gcp/europe-west1/Type1";
 
 /// All of them, the smallest first.
 pub fn all() -> Vec<Story> {
-    use What::{Edit, Note, Rewrite};
+    use What::{Edit, Misplace, Note, Rewrite};
     use When::{Builds, Drains, Later, Served};
     let later = Later(Duration::from_minutes(20));
     let story = |name, begins, turns| Story { name, begins, turns };
@@ -41,15 +41,18 @@ pub fn all() -> Vec<Story> {
         story("a set becomes smaller, with approval", with_approval, vec![(Served, Edit(|people| count(people, 1)))]),
         story("all is changed in place", || people(&[(AWS, 1)]), vec![(Served, Edit(change_in_place))]),
         story("a set is deleted", || people(&[(AWS, 1), (GCP, 1)]), vec![(Served, Edit(remove_a_set))]),
-        story("a note, and a rewritten branch", || people(&[(GCP, 1)]), vec![
+        story("a note, a rewritten branch, a record that was moved", || people(&[(GCP, 1)]), vec![
             (Served, Note),
             (Served, Rewrite),
             (later, Rewrite),
+            (Served, Misplace),
+            (later, Note),
         ]),
     ]
 }
 
-fn people(sets: &[(&str, u32)]) -> People {
+/// A fleet of these sets, each with so many clusters, that waits for nobody.
+pub fn people(sets: &[(&str, u32)]) -> People {
     let mut people = People::new(&mut Dice::new(1), Timestamp::from_unix_seconds(1_790_000_000));
     people.all = sets.iter().map(|(id, _)| id.parse().unwrap()).collect();
     people.sets = sets.iter().map(|(id, count)| (id.parse().unwrap(), set(*count))).collect();
