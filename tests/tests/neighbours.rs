@@ -44,7 +44,9 @@ fn a_poisoned_set_delays_no_other_by_more_than_one_plan() {
         late.extend(case.late.iter().map(|what| format!("seed {seed}, {:?}: {what}", case.poison)));
     }
     for (poison, (runs, compared, hit, longest)) in &by_poison {
-        println!("{poison:?}: {runs} runs, {compared} transitions of others, at most {longest} later; {hit} of its own hit");
+        println!(
+            "{poison:?}: {runs} runs, {compared} transitions of others, at most {longest} later; {hit} of its own hit"
+        );
     }
     late.iter().take(20).for_each(|line| println!("{line}"));
     assert!(late.is_empty(), "{} transitions come more than {PLAN} later: {}", late.len(), late[0]);

@@ -1,6 +1,7 @@
 //! Runs the whole daemon in simulation, seed after seed, and says what breaks which promise.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -30,13 +31,13 @@ struct Args {
     failures: usize,
 }
 
-fn main() {
+fn main() -> ExitCode {
     let args = Args::parse();
     let failed = match args.seed {
         Some(seed) => one(&args, seed),
         None => many(&args),
     };
-    std::process::exit(i32::from(failed));
+    ExitCode::from(u8::from(failed))
 }
 
 fn one(args: &Args, seed: u64) -> bool {

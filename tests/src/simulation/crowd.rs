@@ -165,7 +165,8 @@ impl Crowd {
         let Some(observed) = stage.remote.observed() else { return };
         let Some(tip) = stage.remote.tip() else { return };
         let other = BTreeMap::from([("README.md".to_owned(), Some(b"another history".to_vec()))]);
-        let mut all: BTreeMap<_, _> = self.files.iter().map(|(path, text)| (path.clone(), Some(text.clone()))).collect();
+        let mut all: BTreeMap<_, _> =
+            self.files.iter().map(|(path, text)| (path.clone(), Some(text.clone()))).collect();
         all.extend(other);
         // With most of the sets gone, so that whoever believes it does harm.
         all.retain(|path, _| !path.starts_with("clustersets/") || path.len() % 2 == 0);

@@ -384,7 +384,8 @@ impl Simulation {
             Ok(Ok(Pass::Rest(rest))) => {
                 let pause = running.daemon.pause(rest);
                 // The clock shows whole seconds.
-                running.wakes = now.plus(Duration::from_seconds(pause.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)));
+                running.wakes =
+                    now.plus(Duration::from_seconds(pause.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)));
             }
             Ok(Ok(Pass::Ended(ended))) => return Err(format!("the daemon ends: {ended:?}")),
             Ok(Err(error)) => return Err(format!("the daemon gives up: {error}")),
@@ -436,7 +437,8 @@ impl Simulation {
     fn is_read(&self) -> bool {
         let stage = self.shared.borrow();
         let tip = stage.remote.last_number();
-        stage.last_plans.len() == self.running.len() && stage.last_plans.values().all(|last| last.tip == tip && last.sound)
+        stage.last_plans.len() == self.running.len()
+            && stage.last_plans.values().all(|last| last.tip == tip && last.sound)
     }
 
     fn is_settled(&self) -> bool {

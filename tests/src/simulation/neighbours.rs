@@ -70,8 +70,8 @@ impl Log {
 
 /// When the change is made, after the beginning: by then everything is built.
 const CHANGE: Duration = Duration::from_minutes(60);
-/// How long the run goes on after it: a rotation of three takes less.
-const REST: Duration = Duration::from_minutes(10 * 60);
+/// How long the run goes on after it: a rotation of three takes less, and an outage is long over.
+const REST: Duration = Duration::from_minutes(6 * 60);
 /// How often a place is read in which something is under way.
 const ATTENTION: Duration = Duration::from_seconds(15);
 

@@ -161,9 +161,7 @@ impl Simulation {
                 self.is_settled()
             }
             When::Drains => drains(&stage),
-            When::Builds => {
-                stage.standing().iter().any(|r| r.step == Step::ControlPlane && r.phase == Phase::Creating)
-            }
+            When::Builds => stage.standing().iter().any(|r| r.step == Step::ControlPlane && r.phase == Phase::Creating),
             When::Later(_) => true,
         }
     }
@@ -184,7 +182,8 @@ fn left(stage: &Stage) -> BTreeMap<String, Vec<String>> {
     for (id, set) in &stage.record.sets {
         let lines = left.entry(id.to_string()).or_default();
         lines.extend(set.clusters.iter().map(|cluster| cluster.metadata.name.to_string()));
-        lines.extend(set.tombstones.iter().map(|stone| format!("{} {:?} {}", stone.name, stone.reason, stone.revision)));
+        lines
+            .extend(set.tombstones.iter().map(|stone| format!("{} {:?} {}", stone.name, stone.reason, stone.revision)));
     }
     left
 }

@@ -41,13 +41,11 @@ pub fn all() -> Vec<Story> {
         story("a set becomes smaller, with approval", with_approval, vec![(Served, Edit(|people| count(people, 1)))]),
         story("all is changed in place", || people(&[(AWS, 1)]), vec![(Served, Edit(change_in_place))]),
         story("a set is deleted", || people(&[(AWS, 1), (GCP, 1)]), vec![(Served, Edit(remove_a_set))]),
-        story("a note, a rewritten branch, a record that was moved", || people(&[(GCP, 1)]), vec![
-            (Served, Note),
-            (Served, Rewrite),
-            (later, Rewrite),
-            (Served, Misplace),
-            (later, Note),
-        ]),
+        story(
+            "a note, a rewritten branch, a record that was moved",
+            || people(&[(GCP, 1)]),
+            vec![(Served, Note), (Served, Rewrite), (later, Rewrite), (Served, Misplace), (later, Note)],
+        ),
     ]
 }
 
