@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use fleetwright::tip::{ACKS_PREFIX, TipReader};
+use fleetwright::tip::{ACKS_PREFIX, RECORD_REF, TipReader};
 use fleetwright_core::desired::{Desired, Wish};
 use fleetwright_core::snapshot::CommitId;
 use fleetwright_schema::documents::RemovalApprovalSpec;
@@ -79,6 +79,37 @@ impl Crowd {
             Stir::Tamper => tamper(stage, &mut dice),
             Stir::Approve if self.rewritten.is_none() => self.approve(stage),
             Stir::Edit | Stir::Approve | Stir::Crash => {}
+        }
+    }
+
+    /// Somebody edits in this way.
+    pub fn edit(&mut self, shared: &Shared, how: impl FnOnce(&mut People)) {
+        let stage = &mut *shared.borrow_mut();
+        how(&mut self.people);
+        stage.say("edit");
+        self.commit(stage);
+    }
+
+    /// Somebody commits a file that says nothing of the fleet.
+    pub fn note(shared: &Shared) {
+        let stage = &mut *shared.borrow_mut();
+        let (parent, now) = (stage.remote.tip(), stage.clock.now());
+        let changes = BTreeMap::from([("NOTES.md".to_owned(), Some(now.to_string().into_bytes()))]);
+        stage.say("a note");
+        if stage.remote.commit(&changes, parent, now).is_some() {
+            moved(stage);
+        }
+    }
+
+    /// Somebody pushes an edit of the board to the bot's own ref, and leaves the branch as it is.
+    pub fn misplace(shared: &Shared) {
+        let stage = &mut *shared.borrow_mut();
+        let (tip, now) = (stage.remote.tip(), stage.clock.now());
+        let changes = BTreeMap::from([("status/README.md".to_owned(), Some(b"all is well".to_vec()))]);
+        stage.say("the record is moved");
+        if let Some(edit) = stage.remote.commit(&changes, tip.clone(), now) {
+            stage.remote.move_refs([(BRANCH.to_owned(), tip), (RECORD_REF.to_owned(), Some(edit))]);
+            moved(stage);
         }
     }
 

@@ -6,7 +6,9 @@ use fleetwright_core::action::Action;
 use fleetwright_core::inventory::{Listing, Place};
 use fleetwright_schema::documents::FleetSpec;
 use fleetwright_schema::units::{Duration, Timestamp};
+use fleetwright_simulator::Verb;
 
+use super::points::{Kind, Way, reach};
 use super::{Shared, Stage};
 use crate::promises::{Effect, Process};
 
@@ -44,12 +46,18 @@ pub struct Call {
     twice: bool,
     /// Whether anybody waits for the answer.
     pub heard: bool,
+    /// How its process is to end at it.
+    pub way: Option<Way>,
 }
 
 impl Call {
     /// Whether it has reached its cloud.
     pub const fn has_arrived(&self) -> bool {
         self.said.is_some()
+    }
+    /// What kind of point it is.
+    pub const fn kind(&self) -> Kind {
+        self.asked.kind()
     }
     /// Whether it may change anything.
     pub const fn is_action(&self) -> bool {
@@ -65,13 +73,30 @@ pub struct SimHands {
     pub process: Process,
 }
 
+impl Asked {
+    const fn place(&self) -> &Place {
+        match self {
+            Self::Read(place) => place,
+            Self::Perform(action) => &action.place,
+        }
+    }
+
+    const fn kind(&self) -> Kind {
+        match self {
+            Self::Read(_) => Kind::Read,
+            Self::Perform(action) => Kind::Act(Verb::of(&action.effect), action.key.step),
+        }
+    }
+}
+
 impl SimHands {
     fn call(&self, asked: Asked) {
+        let way = reach(&self.shared, self.process, asked.kind());
         let mut stage = self.shared.borrow_mut();
         let now = stage.clock.now();
-        let (due, twice) = (now.plus(stage.travel()), stage.doubles());
+        let (due, twice) = (now.plus(stage.travel(asked.place())), stage.doubles());
         let process = self.process;
-        stage.calls.push(Call { process, asked, began: now, served: now, due, said: None, twice, heard: true });
+        stage.calls.push(Call { process, asked, began: now, served: now, due, said: None, twice, heard: true, way });
     }
 }
 
@@ -89,7 +114,11 @@ impl Hands for SimHands {
 
 impl Stage {
     /// How long a call or its answer takes: seconds, seldom as long as a connection is held open.
-    fn travel(&mut self) -> Duration {
+    fn travel(&mut self, place: &Place) -> Duration {
+        if let Some(pace) = &self.pace {
+            let is_slow = pace.slow.as_ref() == Some(place);
+            return Duration::from_seconds(if is_slow { self.dice.between(1, 90) } else { 1 });
+        }
         let (low, high) = match self.dice.between(0, 99) {
             _ if self.calm || !self.script.late => (0, 1),
             0..=79 => (0, 1),
@@ -110,9 +139,9 @@ impl Stage {
             None => {
                 call.said = Some(self.arrive(&call.asked));
                 call.served = self.clock.now();
-                call.due = self.clock.now().plus(self.travel());
+                call.due = self.clock.now().plus(self.travel(call.asked.place()));
                 if call.twice {
-                    let again = Call { twice: false, heard: false, said: None, ..call.clone() };
+                    let again = Call { twice: false, heard: false, said: None, way: None, ..call.clone() };
                     self.calls.push(again);
                 }
                 if call.heard {
@@ -139,6 +168,9 @@ impl Stage {
                 let standing = self.standing();
                 self.judge.take(&Effect::Arrived { action, mutations: &mutations, standing: &standing });
                 self.tally.mutations += mutations.len() as u64;
+                for mutation in &mutations {
+                    *self.points.done.entry((action.set.clone(), mutation.verb, mutation.step)).or_default() += 1;
+                }
                 Said::Done(result)
             }
         }

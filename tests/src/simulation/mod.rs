@@ -4,9 +4,12 @@
 mod crowd;
 mod files;
 mod hands;
+pub mod neighbours;
+mod points;
 mod recorder;
 mod remote;
 mod script;
+pub mod sweep;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -28,6 +31,7 @@ use crate::promises::{Effect, Judge, Process, Soundness};
 use crate::wishes::Dice;
 use crowd::Crowd;
 use hands::{Call, SimHands};
+use points::{Points, Way};
 use recorder::{LastPlan, Recorder};
 use remote::{Remote, RemoteOdds, SimUpstream};
 pub use script::{Moment, Script, Stir};
@@ -89,6 +93,11 @@ pub(crate) struct Stage {
     tells: bool,
     trace: Vec<String>,
     tally: Tally,
+    points: Points,
+    /// When what was published, where somebody wants to know.
+    log: Option<neighbours::Log>,
+    /// How long calls take, where it is not left to the dice.
+    pace: Option<neighbours::Pace>,
 }
 
 impl Stage {
@@ -156,21 +165,9 @@ const POLL_INTERVAL: RealDuration = RealDuration::from_secs(60);
 /// Runs a script; `tells` for a trace of what happened.
 pub fn run(script: &Script, tells: bool) -> Result<Tally, Failure> {
     let mut simulation = Simulation::new(script, tells);
-    let outcome = catch_unwind(AssertUnwindSafe(|| simulation.live()));
-    let what = match outcome {
-        Ok(Ok(())) => {
-            let stage = simulation.shared.borrow();
-            return Ok(Tally { commits: stage.remote.bot_commits, ..stage.tally });
-        }
-        Ok(Err(why)) => why,
-        Err(panic) => {
-            let text = panic.downcast_ref::<String>().cloned();
-            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-            format!("panic: {}", text.unwrap_or_default())
-        }
-    };
-    let trace = simulation.shared.try_borrow().map(|stage| stage.trace.clone()).unwrap_or_default();
-    Err(Failure { what, trace })
+    simulation.guarded(Simulation::live)?;
+    let stage = simulation.shared.borrow();
+    Ok(Tally { commits: stage.remote.bot_commits, ..stage.tally })
 }
 
 impl Simulation {
@@ -199,9 +196,27 @@ impl Simulation {
             tells,
             trace: Vec::new(),
             tally: Tally::default(),
+            points: Points::default(),
+            log: None,
+            pace: None,
         };
         let shared = Rc::new(RefCell::new(stage));
         Self { shared, crowd, running: Vec::new(), processes: 0, passes: 0 }
+    }
+
+    /// Lives so, and says what went wrong, a panic of the daemon included.
+    fn guarded(&mut self, live: impl FnOnce(&mut Self) -> Result<(), String>) -> Result<(), Failure> {
+        let what = match catch_unwind(AssertUnwindSafe(|| live(self))) {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(why)) => why,
+            Err(panic) => {
+                let text = panic.downcast_ref::<String>().cloned();
+                let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+                format!("panic: {}", text.unwrap_or_default())
+            }
+        };
+        let trace = self.shared.try_borrow().map(|stage| stage.trace.clone()).unwrap_or_default();
+        Err(Failure { what, trace })
     }
 
     fn now(&self) -> Timestamp {
@@ -275,6 +290,15 @@ impl Simulation {
         self.running.push(Running { process, daemon, news, wakes });
     }
 
+    /// What it asked for took effect, and it is gone before it hears of it.
+    fn end_unheard(&mut self, process: Process, kind: points::Kind) {
+        let mut stage = self.shared.borrow_mut();
+        stage.points.lose(kind);
+        stage.say(format!("process {process} ends before it hears of {kind}"));
+        drop(stage);
+        self.end_process(process);
+    }
+
     /// The process is gone. What it had sent may still arrive, within seconds; nobody hears of it.
     fn end_process(&mut self, process: Process) {
         self.running.retain(|running| running.process != process);
@@ -319,10 +343,17 @@ impl Simulation {
         match calls.get(chosen) {
             Some(call) => {
                 let call = stage.calls.swap_remove(*call);
-                let process = call.process;
+                let (process, kind, way, answers) = (call.process, call.kind(), call.way, call.has_arrived());
                 let news = stage.go_on(call);
                 drop(stage);
                 self.deliver(process, news);
+                if self.running.iter().any(|running| running.process == process) {
+                    match (way, answers) {
+                        (Some(Way::ReplyLost), false) => self.end_unheard(process, kind),
+                        (Some(Way::Heard), true) => points::replied(&self.shared, process, kind, way),
+                        _ => {}
+                    }
+                }
             }
             None => {
                 drop(stage);
@@ -360,6 +391,9 @@ impl Simulation {
             Ok(Err(error)) => return Err(format!("the daemon gives up: {error}")),
             Err(thrown) if thrown.is::<Crash>() => self.end_process(process),
             Err(panic) => std::panic::resume_unwind(panic),
+        }
+        if self.shared.borrow_mut().points.takes(process) {
+            self.end_process(process);
         }
         Ok(())
     }

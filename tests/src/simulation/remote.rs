@@ -10,6 +10,7 @@ use fleetwright_core::snapshot::{CommitId, Snapshot};
 use fleetwright_repo::{Chore, NewCommit, Objects, PushError, RefUpdate, RemoteRefs, RepoError, Upstream};
 use fleetwright_schema::units::{Duration, Timestamp};
 
+use super::points::{Kind, reach, replied};
 use super::{Crash, Shared};
 use crate::promises::{Effect, Process, Tip};
 use crate::wishes::Dice;
@@ -224,6 +225,16 @@ impl SimUpstream {
         }
     }
 
+    fn asked(&self, kind: Kind) -> Result<Refs, RepoError> {
+        let way = reach(&self.shared, self.process, kind);
+        let answer = {
+            let stage = &mut *self.shared.borrow_mut();
+            stage.remote.answer(stage.clock.now())
+        };
+        replied(&self.shared, self.process, kind, way);
+        answer
+    }
+
     fn apply(&self, updates: &[RefUpdate]) {
         let mut stage = self.shared.borrow_mut();
         let moving: Vec<_> = updates.iter().filter(|update| update.expected != update.new).collect();
@@ -241,6 +252,10 @@ impl SimUpstream {
         for text in &texts {
             stage.judge.take(&Effect::Said { text });
         }
+        let (now, stage) = (stage.clock.now(), &mut *stage);
+        if let Some(log) = &mut stage.log {
+            log.note(&stage.record, &record, now);
+        }
         stage.record = record;
     }
 }
@@ -251,19 +266,31 @@ impl Upstream for SimUpstream {
     }
 
     fn ls_remote(&self) -> Result<BTreeMap<String, CommitId>, RepoError> {
-        let stage = &mut *self.shared.borrow_mut();
-        stage.remote.answer(stage.clock.now())
+        self.asked(Kind::LsRemote)
     }
 
     fn fetch(&self) -> Result<RemoteRefs, RepoError> {
-        let stage = &mut *self.shared.borrow_mut();
-        Ok(stage.remote.answer(stage.clock.now())?.into_iter().collect())
+        Ok(self.asked(Kind::Fetch)?.into_iter().collect())
     }
 
     fn push(&self, updates: &[RefUpdate]) -> Result<(), PushError> {
         if updates.is_empty() {
             return Ok(());
         }
+        let kind = Kind::of_push(updates);
+        let way = reach(&self.shared, self.process, kind);
+        let answer = self.pushed(updates);
+        replied(&self.shared, self.process, kind, way);
+        answer
+    }
+
+    fn maintenance(&self) -> Chore {
+        Box::new(|| Ok(()))
+    }
+}
+
+impl SimUpstream {
+    fn pushed(&self, updates: &[RefUpdate]) -> Result<(), PushError> {
         self.crash(|odds| odds.crash_before, "before a push");
         if updates.iter().all(|update| update.expected == update.new) {
             // Git compares with what the server says before anything is sent: there is nothing to lose or to lie about.
@@ -299,9 +326,5 @@ impl Upstream for SimUpstream {
             true => Err(unknown()),
             false => Ok(()),
         }
-    }
-
-    fn maintenance(&self) -> Chore {
-        Box::new(|| Ok(()))
     }
 }
