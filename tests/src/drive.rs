@@ -20,7 +20,7 @@ use fleetwright_simulator::{SimClock, Speed, World};
 
 use crate::mishaps::mishap;
 
-use crate::promises::{Effect, Judge, Soundness, approval};
+use crate::promises::{Breach, Effect, Judge, Promise, Soundness, approval};
 use crate::wishes::{Dice, People};
 
 /// An action that was handed out and has not come back.
@@ -449,7 +449,12 @@ impl Drive {
             judge.take(&Effect::HandedOut { process, action, now });
         }
         judge.take(&Effect::Published { process, record: &plan.record, standing: &self.standing() });
-        match judge.breaches().first() {
+        // Freezes, waves and the budgets that sets share are the plan's alone.
+        let asked = |breach: &&Breach| {
+            use Promise::{I1, I2, I3, I4, I5, I9};
+            matches!(breach.promise, I1 | I2 | I3 | I4 | I5 | I9) && !breach.what.contains("budget")
+        };
+        match judge.breaches().iter().find(asked) {
             None => Ok(()),
             Some(breach) => Err(format!("the check lets pass that {harm}: {breach}")),
         }
