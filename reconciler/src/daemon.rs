@@ -30,7 +30,6 @@ use crate::clock::{Clock, Uptime};
 use crate::events::{Event, Events};
 use crate::hands::{Hands, News};
 use crate::tip::{Tip, TipReader};
-use remote::Newest;
 
 /// How long after an action its place is read: at once, but never in the same second, because a reading must be younger
 /// than what it is to show.
@@ -141,18 +140,13 @@ pub struct Daemon {
     poll_failures: u32,
     /// Pushes in a row that somebody else was faster than.
     races_lost: u32,
-    /// The remote showed a state that it had left behind.
-    shows_older: bool,
-    newest: Newest,
     /// Not before this time is the server that takes pushes asked again.
     asks_again_at: Option<Uptime>,
-    /// Whether the server that takes pushes has taken one of this process.
-    has_pushed: bool,
     published_at: Option<Timestamp>,
     declined_until: Option<Uptime>,
     declines: u32,
     declined_why: Option<String>,
-    /// When the remote last showed the tip that is planned from.
+    /// When the server that takes pushes last had the tip that is planned from.
     confirmed_at: Option<Uptime>,
     told: Option<Notices>,
     publications: u32,
@@ -207,10 +201,7 @@ impl Daemon {
             poll_at: Uptime::ZERO,
             poll_failures: 0,
             races_lost: 0,
-            shows_older: false,
-            newest: Newest::default(),
             asks_again_at: None,
-            has_pushed: false,
             published_at: None,
             declined_until: None,
             declines: 0,

@@ -9,7 +9,7 @@ use fleetwright_core::mutant;
 use fleetwright_core::plan::Plan;
 use fleetwright_core::record::{Record, place_of};
 use fleetwright_core::snapshot::CommitId;
-use fleetwright_repo::{Objects, PushError, RefUpdate, RemoteRefs, RepoError};
+use fleetwright_repo::{PushError, RefUpdate, RemoteRefs, RepoError};
 use fleetwright_schema::documents::Publishing;
 use fleetwright_schema::status::ClusterSetStatus;
 use fleetwright_schema::units::{Duration, Timestamp};
@@ -28,59 +28,6 @@ const DETAILS_WINDOW: Duration = Duration::from_minutes(1);
 const CONFIRMED_RECENTLY: RealDuration = RealDuration::from_secs(1);
 /// Objects are packed after so many publications.
 const MAINTENANCE_EVERY: u32 = 200;
-
-/// A state of the remote: what moves with every push of ours.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct State {
-    branch: Option<CommitId>,
-    record: Option<CommitId>,
-}
-
-impl State {
-    fn of(tip: &Tip) -> Self {
-        Self { branch: tip.commit.clone(), record: tip.refs.get(RECORD_REF).cloned() }
-    }
-
-    fn is_older(&self, than: &Self, objects: &Objects) -> Result<bool, RepoError> {
-        let older = |shown: &Option<CommitId>, known: &Option<CommitId>| match (shown, known) {
-            (Some(shown), Some(known)) if shown != known => objects.descends(known, shown),
-            _ => Ok(false),
-        };
-        Ok(older(&self.branch, &than.branch)? || older(&self.record, &than.record)?)
-    }
-}
-
-/// The newest states of the remote that this process has seen or made: one, and beside it those that the remote said it
-/// took, and lost.
-#[derive(Debug, Default)]
-pub(super) struct Newest(Vec<State>);
-
-/// So many lost states are remembered.
-const LOST_STATES_MAX: usize = 16;
-
-impl Newest {
-    fn is_older(&self, shown: &State, objects: &Objects) -> Result<bool, RepoError> {
-        for known in &self.0 {
-            if shown.is_older(known, objects)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    fn add(&mut self, shown: State, objects: &Objects) -> Result<(), RepoError> {
-        let mut kept = Vec::new();
-        for known in self.0.drain(..) {
-            if known != shown && !known.is_older(&shown, objects)? {
-                kept.push(known);
-            }
-        }
-        kept.truncate(LOST_STATES_MAX);
-        kept.insert(0, shown);
-        self.0 = kept;
-        Ok(())
-    }
-}
 
 impl Daemon {
     pub(super) fn wants_publishing(&self, tip: &Tip, plan: &Plan) -> bool {
@@ -125,16 +72,15 @@ impl Daemon {
                 self.published_at = published.commit.is_some().then_some(now).or(self.published_at);
                 self.poll_failures = 0;
                 self.races_lost = 0;
-                self.has_pushed = true;
                 self.declines = 0;
                 self.declined_why = None;
-                // That a push succeeded is what the remote says. Before anything is done because of it, the remote is
-                // asked for its tips: a server that lost what it had taken (a failover, a proxy) is found out by that.
-                self.confirmed_at = mutant::on("push-believed").then(|| self.clock.uptime());
                 let refs = refs_after(&tip, &published.moved);
                 self.known = checked.into_plan().record;
                 self.tip = Some(tip);
                 self.take_up(refs)?;
+                // That it succeeded is what the server says. Before anything is done because of it, it is asked again: one
+                // that lost what it had taken (a failover, a proxy) is found out by that.
+                self.confirmed_at = mutant::on("push-believed").then(|| self.clock.uptime());
                 self.maintain();
             }
             Err(error) => {
@@ -164,7 +110,7 @@ impl Daemon {
                 self.poll_failures
             }
         };
-        let pause = if failures == 0 { RealDuration::ZERO } else { remote_backoff(failures) };
+        let pause = pause_after(failures);
         self.declined_until = Some(self.clock.uptime() + pause);
         self.poll_at = self.clock.uptime() + pause;
     }
@@ -189,14 +135,14 @@ impl Daemon {
         self.poll_at = self.clock.uptime() + jittered(self.options.poll_interval, self.salt, self.publications);
         match self.news_of_remote() {
             Ok(true) => {
-                // Only what was read as well is confirmed: where the fetch fails, the tip that is known is not the remote's.
+                // Where the fetch fails, the tip that is known is not the remote's.
                 self.confirmed_at = None;
-                let asked = self.clock.uptime();
-                let read = self.upstream.fetch().and_then(|refs| self.read_tip(refs));
-                self.confirmed_at = read.is_ok().then_some(asked);
-                read.or_else(|error| self.remote_failed(error))
+                self.upstream.fetch().and_then(|refs| self.read_tip(refs)).or_else(|error| self.remote_failed(error))
             }
-            Ok(false) => Ok(()),
+            Ok(false) => {
+                self.poll_failures = 0;
+                Ok(())
+            }
             Err(error) => self.remote_failed(error),
         }
     }
@@ -209,54 +155,32 @@ impl Daemon {
         moved
     }
 
-    pub(super) fn has_moved(&mut self, tip: &Tip) -> Result<bool, RepoError> {
-        let asked = self.clock.uptime();
+    fn has_moved(&self, tip: &Tip) -> Result<bool, RepoError> {
         let there = self.upstream.ls_remote()?;
         let known: BTreeMap<String, _> = tip.refs.iter().map(|(name, id)| (name.to_owned(), id.clone())).collect();
-        self.confirmed_at = (known == there).then_some(asked);
-        if known == there {
-            self.poll_failures = 0;
-        }
         Ok(known != there)
-    }
-
-    /// A copy of the remote that lags answers with a state that was left behind, and a server may lose what it took.
-    /// From such a tip is planned and published (a push compares before it swaps), but nothing is done by it.
-    fn note_age(&mut self, tip: &Tip) -> Result<(), RepoError> {
-        let shown = State::of(tip);
-        self.shows_older = self.newest.is_older(&shown, self.upstream.objects())?;
-        match self.shows_older {
-            true => Ok(()),
-            false => self.newest.add(shown, self.upstream.objects()),
-        }
     }
 
     /// Whether the tip is still the remote's: another daemon may have gone on meanwhile, and what its record says now may
     /// forbid what ours permits. Asked before actions, unless it was just asked.
     pub(super) fn is_current(&mut self, tip: &Tip) -> bool {
-        if mutant::on("fencing-skipped") {
+        let now = self.clock.uptime();
+        let recently = |at: Uptime| now.saturating_sub(at) < CONFIRMED_RECENTLY;
+        if self.confirmed_at.is_some_and(recently) || mutant::on("fencing-skipped") {
             return true;
         }
-        // A new process can't tell a copy that lags from the truth, and no process can where an older state is shown.
-        let known = (self.has_pushed && !self.shows_older) || mutant::on("older-tip-believed");
-        let recently = |at: Uptime| self.clock.uptime().saturating_sub(at) < CONFIRMED_RECENTLY;
-        if known && self.confirmed_at.is_some_and(recently) {
-            return true;
-        }
-        if !known && self.asks_again_at.is_some_and(|at| self.clock.uptime() < at) {
+        if self.asks_again_at.is_some_and(|at| now < at) {
             return false;
         }
-        let current = if known { self.has_moved(tip).map(|moved| !moved) } else { self.stands(tip) };
-        let failures = match current {
-            Ok(true) => {
-                self.asks_again_at = None;
+        let failures = match self.stands(tip) {
+            Ok(()) => {
+                (self.confirmed_at, self.asks_again_at) = (Some(now), None);
+                self.races_lost = 0;
                 return true;
             }
-            // Where reading it fails, that has its own pauses.
-            Ok(false) if known && self.poll_failures == 0 => 0,
-            Ok(false) => {
+            Err(PushError::Rejected { .. }) => {
                 self.races_lost += 1;
-                self.races_lost
+                self.races_lost - 1
             }
             Err(error) => {
                 self.events.event(Event::Trouble(&error.to_string()));
@@ -264,37 +188,38 @@ impl Daemon {
                 self.poll_failures
             }
         };
-        // Never later than it would be read anyhow, however often actions wait for it.
-        let pause = if failures == 0 { RealDuration::ZERO } else { remote_backoff(failures) };
-        let at = self.clock.uptime() + pause;
+        // Read anew, and never later than it would be anyhow, however often actions wait for it.
+        let at = now + pause_after(failures);
         self.asks_again_at = Some(at);
         self.poll_at = self.poll_at.min(at);
         false
     }
 
-    /// Asks the server that takes pushes, which no copy stands in for, by a push that moves nothing.
-    fn stands(&mut self, tip: &Tip) -> Result<bool, RepoError> {
-        let branch = |name: Option<&str>| name.map(|name| format!("refs/heads/{name}"));
-        let config = tip.desired.config.as_ref();
-        let separate = branch(config.and_then(|config| config.publishing.branch.as_deref()));
-        let own = branch(Some(self.reader.branch()));
-        let names: BTreeSet<String> =
-            own.into_iter().chain(separate).chain([RECORD_REF.to_owned(), OBSERVED_REF.to_owned()]).collect();
+    /// Asks the server that takes pushes, by a push that moves nothing. A copy that is read from may lag, and a server
+    /// may have lost what it said it took: only where a push is compared with is the truth.
+    fn stands(&self, tip: &Tip) -> Result<(), PushError> {
+        if mutant::on("older-tip-believed") {
+            return self.shown(tip);
+        }
+        let branch = |name: &str| format!("refs/heads/{name}");
+        let separate = tip.desired.config.as_ref().and_then(|config| config.publishing.branch.as_deref());
+        let names: BTreeSet<String> = [branch(self.reader.branch()), RECORD_REF.to_owned(), OBSERVED_REF.to_owned()]
+            .into_iter()
+            .chain(separate.map(branch))
+            .collect();
         let standing = names.into_iter().filter_map(|name| {
             let at = tip.refs.get(&name).cloned()?;
             Some(RefUpdate { name, expected: Some(at.clone()), new: Some(at) })
         });
-        let asked = self.clock.uptime();
-        match self.upstream.push(&standing.collect::<Vec<_>>()) {
-            Ok(()) => {
-                self.has_pushed = true;
-                self.shows_older = false;
-                self.newest = Newest(vec![State::of(tip)]);
-                self.confirmed_at = Some(asked);
-                Ok(true)
-            }
-            Err(PushError::Rejected { .. }) => Ok(false),
-            Err(error) => Err(RepoError::Other { detail: error.to_string() }),
+        self.upstream.push(&standing.collect::<Vec<_>>())
+    }
+
+    /// What a fence that reads would say.
+    fn shown(&self, tip: &Tip) -> Result<(), PushError> {
+        match self.has_moved(tip) {
+            Ok(false) => Ok(()),
+            Ok(true) => Err(PushError::Rejected { reason: String::new() }),
+            Err(error) => Err(PushError::Unreachable { reason: error.to_string() }),
         }
     }
 
@@ -322,8 +247,8 @@ impl Daemon {
         if let Some(config) = &tip.desired.config {
             self.hands.learn(config);
         }
-        self.note_age(&tip)?;
         self.poll_failures = 0;
+        self.confirmed_at = None;
         let now = self.clock.now();
         self.memory.note_foreign(&self.known, &tip.record, now);
         self.memory.note_record(&tip.record, now);
@@ -358,6 +283,11 @@ fn changes_state(old: &Record, new: &Record) -> bool {
             };
             before.spec != set.spec || states(before) != states(set)
         })
+}
+
+/// None after the first race that was lost: somebody was merely faster.
+fn pause_after(failures: u32) -> RealDuration {
+    if failures == 0 { RealDuration::ZERO } else { remote_backoff(failures) }
 }
 
 fn remote_backoff(failures: u32) -> RealDuration {
