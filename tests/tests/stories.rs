@@ -568,6 +568,23 @@ fn a_file_renamed_to_another_ending_is_not_taken_for_removed() {
     stage.nothing_to_do();
 }
 
+/// The board of the held branch stayed the record, what would be written stood on the branch already, and the daemon
+/// tried to write it for ever, as fast as the remote answered.
+#[test]
+fn a_branch_that_was_rewritten_and_restored_is_gone_on_with() {
+    let stage = Stage::with_set("count: 1");
+    let begin = stage.person.tip().unwrap();
+    assert_eq!(stage.settle().0, Ended::Settled);
+    let before = stage.person.tip().unwrap();
+    stage.person.rewrite(begin, &[(&path_of(SET), None), ("README.md", Some("another history"))]);
+    assert_eq!(stage.settle().0, Ended::Stuck);
+    stage.person.point("refs/heads/main", before);
+    let (ended, tally) = stage.settle();
+    assert_eq!((ended, tally.actions), (Ended::Settled, Vec::<String>::new()));
+    assert_eq!(stage.status().clusters.len(), 1);
+    stage.nothing_to_do();
+}
+
 #[test]
 fn edits_below_status_are_reported_and_rewritten_and_not_believed() {
     let stage = Stage::with_set("count: 2");

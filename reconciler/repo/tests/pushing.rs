@@ -37,6 +37,23 @@ fn a_ref_that_moves_while_the_push_is_under_way_is_not_overwritten() {
     assert_eq!(world.tip(MAIN), Some(winner));
 }
 
+/// The daemon asks so, before it acts, whether its tip is still the truth.
+#[test]
+fn a_push_that_moves_nothing_tells_whether_the_refs_still_stand() {
+    let (world, mirror, base) = World::with_files(&[("fleet.yaml", "a")]);
+    mirror.push(&[update(OBSERVED, None, Some(&base))]).unwrap();
+    let standing = [update(MAIN, Some(&base), Some(&base)), update(OBSERVED, Some(&base), Some(&base))];
+    assert_eq!(mirror.push(&standing), Ok(()));
+
+    let other = world.mirror("other");
+    other.fetch().unwrap();
+    let next = commit(&other, Some(&base), &changes(&[("status/a", Some("1"))]), "next");
+    other.push(&[update(MAIN, Some(&base), Some(&next))]).unwrap();
+    let moved = mirror.push(&standing);
+    assert!(matches!(moved, Err(PushError::Rejected { .. })), "{moved:?}");
+    assert_eq!((world.tip(MAIN), world.tip(OBSERVED)), (Some(next), Some(base)));
+}
+
 #[test]
 fn a_push_of_two_refs_is_rejected_as_a_whole() {
     let (world, first, base) = World::with_files(&[("fleet.yaml", "a")]);
