@@ -574,6 +574,7 @@ fn a_file_renamed_to_another_ending_is_not_taken_for_removed() {
 fn a_branch_that_was_rewritten_and_restored_is_gone_on_with() {
     let stage = Stage::with_set("count: 1");
     let begin = stage.person.tip().unwrap();
+    stage.person.commit("note", &[("README.md", Some("our fleet"))]);
     assert_eq!(stage.settle().0, Ended::Settled);
     let before = stage.person.tip().unwrap();
     stage.person.rewrite(begin, &[(&path_of(SET), None), ("README.md", Some("another history"))]);

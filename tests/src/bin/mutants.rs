@@ -18,7 +18,7 @@ struct Args {
     #[arg(long)]
     mutant: Option<String>,
     /// As many seeds as each harness gets.
-    #[arg(long, default_value_t = 3000)]
+    #[arg(long, default_value_t = 600)]
     seeds: u64,
 }
 
@@ -32,7 +32,7 @@ const HARNESSES: [Harness; 3] = [
 ];
 
 /// As many runs of each harness must hold without any mutant.
-const BASELINE: u64 = 40;
+const BASELINE: u64 = 20;
 
 fn main() -> ExitCode {
     // A fault may well panic: that is a way of being found.

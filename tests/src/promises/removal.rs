@@ -1,5 +1,6 @@
 //! I7: fewer clusters only within the budget or with an approval, and never because something could not be read.
 
+use fleetwright_core::record::is_removal;
 use fleetwright_schema::names::SetId;
 use fleetwright_schema::set::DeletionPolicy;
 use fleetwright_schema::status::{ClusterSetStatus, ClusterState};
@@ -25,7 +26,12 @@ impl Judge {
         let allowed = config.budgets.removal.allowance(size);
         let mut approvals = mind.desired.approvals.iter();
         let approved = approvals.any(|approval| mind.now < approval.expires && approval.clusters >= removed);
-        self.unless(removed <= allowed || approved, Promise::I7, || format!("{removed} removed, {allowed} allowed"));
+        // What is on its way out counts as long as it is.
+        let leaving = old.clusters().filter(|(_, cluster)| is_removal(cluster)).count();
+        let all = removed.saturating_add(u32::try_from(leaving).unwrap_or(u32::MAX));
+        self.unless(removed == 0 || all <= allowed || approved, Promise::I7, || {
+            format!("{removed} removed, {leaving} leaving, {allowed} allowed")
+        });
         self.unsound(publication);
     }
 

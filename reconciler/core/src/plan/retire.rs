@@ -137,8 +137,7 @@ pub enum Emptiness {
 
 /// Whether a DRAINED cluster may go.
 pub fn emptiness(inputs: &Inputs<'_>, view: &View<'_>, seen: Seen<'_>, wake: &mut Wake) -> Emptiness {
-    let plane = seen.control_plane().filter(|_| !mutant::on("emptiness-not-read-again"));
-    let Some(plane) = plane else { return Emptiness::Empty };
+    let Some(plane) = seen.control_plane() else { return Emptiness::Empty };
     let evidence = view.cluster.status.retirement.as_ref().and_then(|retirement| retirement.evidence.as_deref());
     let Some(facts) = &plane.control_plane else { return Emptiness::Uncounted };
     match (facts.placement, &facts.workloads) {

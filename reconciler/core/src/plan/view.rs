@@ -75,6 +75,7 @@ pub struct View<'a> {
 impl<'a> View<'a> {
     /// Puts record and readings side by side.
     pub fn new(inputs: &Inputs<'a>, id: &SetId, set: &ResolvedSet, cluster: &'a Arc<Cluster>, busy: bool) -> Self {
+        let busy = busy && !mutant::on("in-flight-not-counted");
         let place = place_of(id, cluster);
         let class = match cluster.spec == set.template {
             true => Class::None,
@@ -86,14 +87,14 @@ impl<'a> View<'a> {
         let reading = inputs.inventory.places.get(&place);
         // Whatever is under way may land after any reading that was begun before it came back.
         let seen = match (busy, reading) {
-            (true, Some(reading)) if !mutant::on("in-flight-not-counted") => Err(UnknownReason::Stale(reading.at)),
+            (true, Some(reading)) => Err(UnknownReason::Stale(reading.at)),
             _ => look(inputs, reading, cluster),
         };
         let absent = inputs.memory.absent_since.get(name);
         let now_absent = seen.as_ref().is_ok_and(|seen| seen.control_plane().is_none());
         let lost = cluster.status.ready_at.is_some()
             && now_absent
-            && absent.is_some_and(|since| since.plus(LOST_AFTER) <= inputs.now || mutant::on("lost-at-once"));
+            && absent.is_some_and(|since| since.plus(LOST_AFTER) <= inputs.now);
         Self { cluster, place, class, seen, paused: set.paused_clusters.contains(name), in_flight: busy, lost }
     }
 
