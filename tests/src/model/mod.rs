@@ -2,8 +2,8 @@
 //! and renderings as the transition function, judged by the promises.
 //!
 //! What is real: `plan()`, `check()`, the record and its file, the process's memory and inventory, actions and listings.
-//! What is a model: the clouds ([`world`]), the remote (a version that pushes are compared with, and the fence before
-//! actions), time ([`scenario::EPOCH`]) and the daemon's loop ([`moves`]): it may do anything at any time that its
+//! What is a model: the clouds (`world`), the remote (a version that pushes are compared with, and the fence before
+//! actions), time ([`scenario::EPOCH`]) and the daemon's loop (`moves`): it may do anything at any time that its
 //! production original may do at some.
 //!
 //! What is left out: consumers, freezes, windows and budgets across sets (the random harness has them); parts of a plan
