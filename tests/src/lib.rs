@@ -11,6 +11,7 @@ pub mod fuzz;
 pub mod git_server;
 pub mod mishaps;
 pub mod model;
+pub mod parallel;
 pub mod person;
 pub mod program;
 pub mod promises;

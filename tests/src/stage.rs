@@ -180,16 +180,8 @@ impl Stage {
         (ended, tally)
     }
 
-    /// Runs a daemon that is expected to fail.
-    pub fn run_failing(&self) -> DaemonError {
-        let (mut assembled, _) = self.assemble(None);
-        assembled.daemon.run().unwrap_err()
-    }
-
-    fn assemble(&self, stop: Option<StopWhen>) -> (Assembled, Arc<Mutex<Tally>>) {
-        let tally = Arc::new(Mutex::new(Tally::default()));
-        let sender = Arc::new(Mutex::new(None));
-        let watcher = Watcher { stop, sender: Arc::clone(&sender), tally: Arc::clone(&tally) };
+    /// How its daemons are started: until the fleet has settled, on simulated time that does not wait.
+    pub fn setup(&self) -> Setup {
         let options = Options {
             branch: Some("main".to_owned()),
             poll_interval: Duration::from_secs(30),
@@ -200,8 +192,20 @@ impl Stage {
             until: None,
         };
         let repo = self.person.path().display().to_string();
-        let setup = Setup { repo, options, speed: Some(Speed::Max), seed: 7, state_dir: None };
-        let assembled = assemble(setup, Box::new(watcher)).unwrap();
+        Setup { repo, options, speed: Some(Speed::Max), seed: 7, state_dir: None }
+    }
+
+    /// Runs a daemon that is expected to fail.
+    pub fn run_failing(&self) -> DaemonError {
+        let (mut assembled, _) = self.assemble(None);
+        assembled.daemon.run().unwrap_err()
+    }
+
+    fn assemble(&self, stop: Option<StopWhen>) -> (Assembled, Arc<Mutex<Tally>>) {
+        let tally = Arc::new(Mutex::new(Tally::default()));
+        let sender = Arc::new(Mutex::new(None));
+        let watcher = Watcher { stop, sender: Arc::clone(&sender), tally: Arc::clone(&tally) };
+        let assembled = assemble(self.setup(), Box::new(watcher)).unwrap();
         *sender.lock().unwrap() = Some(assembled.news.clone());
         (assembled, tally)
     }

@@ -2,31 +2,22 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use fleetwright_schema::units::Duration;
+use fleetwright_tests::parallel::on_all_threads;
 use fleetwright_tests::simulation::neighbours::{Case, PLAN, Poison, compare};
 
 /// `FLEETWRIGHT_CASES` asks for more.
 const CASES: u64 = 150;
 
 fn cases(all: u64) -> Vec<(u64, Case)> {
-    let (next, cases) = (AtomicU64::new(1), Mutex::new(Vec::new()));
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed > all {
-                        return;
-                    }
-                    let case = compare(seed).unwrap_or_else(|failure| panic!("seed {seed}: {}", failure.what));
-                    cases.lock().unwrap().push((seed, case));
-                }
-            });
-        }
+    let cases = Mutex::new(Vec::new());
+    on_all_threads(1..all + 1, |seed| {
+        let case = compare(seed).unwrap_or_else(|failure| panic!("seed {seed}: {}", failure.what));
+        cases.lock().unwrap().push((seed, case));
+        ControlFlow::Continue(())
     });
     cases.into_inner().unwrap()
 }

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
 use fleetwright_core::action::{Action, ActionKey, Effect};
@@ -22,6 +22,7 @@ use fleetwright_schema::status::ClusterState::{Creating, Deleting, Drained, Drai
 use fleetwright_schema::units::Duration;
 use fleetwright_tests::bench::{Bench, ago};
 use fleetwright_tests::drive::{Tally, run};
+use fleetwright_tests::parallel::on_all_threads;
 
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
@@ -31,25 +32,18 @@ fn number(name: &str, default: u64) -> u64 {
 fn the_promises_hold_whatever_happens_and_the_fleet_converges_and_stays() {
     let (first, cases) = (number("FLEETWRIGHT_SEED", 1), number("FLEETWRIGHT_CASES", 2000));
     let failures_max = number("FLEETWRIGHT_FAILURES", 1);
-    let next = AtomicU64::new(first);
     let failures: Mutex<Vec<(u64, String)>> = Mutex::new(Vec::new());
     let total: Mutex<Tally> = Mutex::new(Tally::default());
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let began = std::time::Instant::now();
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= first + cases || failures.lock().unwrap().len() as u64 >= failures_max {
-                        return;
-                    }
-                    match run(seed) {
-                        Ok(tally) => total.lock().unwrap().add(tally),
-                        Err(why) => failures.lock().unwrap().push((seed, why)),
-                    }
-                }
-            });
+    on_all_threads(first..first + cases, |seed| match run(seed) {
+        Ok(tally) => {
+            total.lock().unwrap().add(tally);
+            ControlFlow::Continue(())
+        }
+        Err(why) => {
+            let mut failures = failures.lock().unwrap();
+            failures.push((seed, why));
+            if failures.len() as u64 >= failures_max { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         }
     });
     println!("{cases} cases in {:?}: {:?}", began.elapsed(), total.lock().unwrap());

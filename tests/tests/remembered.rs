@@ -57,3 +57,15 @@ fn readings_from_before_another_daemons_change_say_nothing() {
 fn a_tip_that_moved_and_could_not_be_fetched_permits_nothing() {
     [1225, 1620].into_iter().for_each(holds);
 }
+
+/// A replacement was lost while the drain that it made possible waited for a consumer; the drain began all the same.
+#[test]
+fn a_drain_does_not_begin_once_too_few_serve_without_it() {
+    holds(14693);
+}
+
+/// One failed reading of a quiet place was told five minutes later as if it had failed all the time, by a commit of its own.
+#[test]
+fn one_failed_reading_is_no_news() {
+    holds(17485);
+}

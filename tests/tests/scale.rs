@@ -4,17 +4,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use fleetwright::assembly::{Setup, assemble};
-use fleetwright::daemon::{Ended, Options};
+use fleetwright::assembly::assemble;
+use fleetwright::daemon::Ended;
 use fleetwright::events::{Event, Events};
 use fleetwright_core::action::{Action, ActionKey, Effect};
 use fleetwright_core::record::Record;
 use fleetwright_schema::names::SetId;
 use fleetwright_schema::status::{Cluster, ClusterSetStatus, ClusterState, RetirementReason};
 use fleetwright_schema::units::Timestamp;
-use fleetwright_simulator::Speed;
 use fleetwright_tests::fleets;
 use fleetwright_tests::stage::Stage;
 
@@ -184,18 +182,7 @@ impl Events for Judge {
 fn settle(stage: &Stage) -> Seen {
     let judge = Judge::default();
     let seen = Arc::clone(&judge.seen);
-    let options = Options {
-        branch: Some("main".to_owned()),
-        poll_interval: Duration::from_secs(30),
-        attention_interval: fleetwright::daemon::ATTENTION_INTERVAL,
-        once: false,
-        until_settled: true,
-        dry_run: false,
-        until: None,
-    };
-    let repo = stage.person.path().display().to_string();
-    let setup = Setup { repo, options, speed: Some(Speed::Max), seed: 7, state_dir: None };
-    let mut assembled = assemble(setup, Box::new(judge)).unwrap();
+    let mut assembled = assemble(stage.setup(), Box::new(judge)).unwrap();
     assert_eq!(assembled.daemon.run().unwrap(), Ended::Settled);
     drop(assembled);
     Arc::into_inner(seen).unwrap().into_inner().unwrap()

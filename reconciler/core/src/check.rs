@@ -10,6 +10,7 @@ use fleetwright_schema::status::{Cluster, ClusterSetStatus, ClusterState, Retire
 
 use crate::action::{Action, ActionKey, Effect};
 use crate::desired::Wish;
+use crate::inventory::Placement;
 use crate::mutant;
 use crate::plan::{Inputs, Plan};
 use crate::record::{Record, place_of};
@@ -248,11 +249,26 @@ fn check_actions(
         objections.unless(published, || format!("{action}: {name} changes in the same plan"));
         objections
             .unless(permits(&was, &action.effect), || format!("{action}: not while {name} is {}", was.status.state));
+        let serving = new.map_or(0, |new| new.clusters.iter().filter(|c| c.status.state.serves()).count());
+        let short = new.is_some_and(|new| serving < new.spec.count as usize);
+        let begins = was.status.state == ClusterState::Draining
+            && matches!(action.effect, Effect::Drain { .. })
+            && !is_closed(inputs, action)
+            && !mutant::on("check-blind-to-serving");
+        objections.unless(!(begins && short), || format!("{action}: it would begin while {serving} serve"));
         let in_place = place_of(objections.id, &was) == action.place;
         objections.unless(in_place, || format!("{action}: {name} is not in {}", action.place));
         let free = seen.insert(&action.key) && !inputs.memory.in_flight.contains(&action.key);
         objections.unless(free, || format!("{action}: another action on it is under way"));
     }
+}
+
+/// Whether its cluster was read to take no workloads any more.
+fn is_closed(inputs: &Inputs<'_>, action: &Action) -> bool {
+    let listing = inputs.inventory.places.get(&action.place).and_then(|reading| reading.result.as_ref().ok());
+    let parts = listing.and_then(|listing| listing.resources.get(&action.key.cluster));
+    let mut planes = parts.into_iter().flatten().filter_map(|part| part.control_plane.as_ref());
+    planes.any(|plane| plane.placement == Placement::Closed)
 }
 
 fn permits(cluster: &Cluster, effect: &Effect) -> bool {

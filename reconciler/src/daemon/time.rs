@@ -14,6 +14,8 @@ use crate::events::Event;
 
 /// How often a quiet place is read; well below the age at which a reading is no ground for a move.
 const QUIET_INTERVAL: Duration = Duration::from_minutes(5);
+/// How soon a quiet place is read again that could not be read.
+const FAILED_INTERVAL: Duration = Duration::from_minutes(1);
 
 impl Daemon {
     /// Time that has passed is kept with the world, so that it does not run backwards for the next process.
@@ -36,10 +38,12 @@ impl Daemon {
     }
 
     fn interval(&self, place: &Place) -> Duration {
-        // Where time jumps from event to event, a place is read when something happens in it.
-        match self.attention.contains(place) && !self.clock.jumps() {
-            true => self.options.attention_interval,
-            false => QUIET_INTERVAL,
+        let failed = self.inventory.places.get(place).is_some_and(|reading| reading.result.is_err());
+        match self.attention.contains(place) {
+            // Where time jumps from event to event, a place is read when something happens in it.
+            true if !self.clock.jumps() => self.options.attention_interval,
+            _ if failed => FAILED_INTERVAL,
+            _ => QUIET_INTERVAL,
         }
     }
 

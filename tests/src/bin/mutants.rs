@@ -2,12 +2,13 @@
 //! nobody finds is a hole in the tests.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use clap::Parser;
 use fleetwright_core::mutant::{ALL, switch};
+use fleetwright_tests::parallel::on_all_threads;
 use fleetwright_tests::simulation::Script;
 use fleetwright_tests::{doctor, drive, simulation};
 
@@ -68,27 +69,14 @@ fn main() -> ExitCode {
 
 /// Seed after seed, until one shows the fault.
 fn hunt((by, run): &Harness, seeds: u64) -> Option<(&'static str, u64, String)> {
-    let (next, over) = (AtomicU64::new(1), AtomicBool::new(false));
     let found: Mutex<Option<(u64, String)>> = Mutex::new(None);
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                while !over.load(Ordering::Relaxed) {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed > seeds {
-                        return;
-                    }
-                    if let Some(what) = run(seed) {
-                        over.store(true, Ordering::Relaxed);
-                        let mut found = found.lock().unwrap();
-                        if found.as_ref().is_none_or(|(known, _)| seed < *known) {
-                            *found = Some((seed, what));
-                        }
-                    }
-                }
-            });
+    on_all_threads(1..seeds + 1, |seed| {
+        let Some(what) = run(seed) else { return ControlFlow::Continue(()) };
+        let mut found = found.lock().unwrap();
+        if found.as_ref().is_none_or(|(known, _)| seed < *known) {
+            *found = Some((seed, what));
         }
+        ControlFlow::Break(())
     });
     let (seed, what) = found.into_inner().unwrap()?;
     let what = what.lines().next().unwrap_or_default().replace('|', "/");

@@ -1,11 +1,12 @@
 //! Runs the whole daemon in simulation, seed after seed, and says what breaks which promise.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use clap::Parser;
+use fleetwright_tests::parallel::on_all_threads;
 use fleetwright_tests::simulation::{Script, Tally, run};
 
 /// Runs the whole daemon on simulated time, with a Git remote and clouds that misbehave: one seed, one run.
@@ -62,31 +63,22 @@ fn one(args: &Args, seed: u64) -> bool {
 }
 
 fn many(args: &Args) -> bool {
-    let (next, began) = (AtomicU64::new(args.first), std::time::Instant::now());
+    let began = std::time::Instant::now();
     let failures: Mutex<Vec<(u64, String)>> = Mutex::new(Vec::new());
     let total: Mutex<Tally> = Mutex::new(Tally::default());
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= args.first + args.seeds || failures.lock().unwrap().len() >= args.failures {
-                        return;
-                    }
-                    match run(&Script::new(seed), false) {
-                        Ok(tally) => total.lock().unwrap().add(tally),
-                        Err(failure) => {
-                            println!("seed {seed}: {}", failure.what);
-                            failures.lock().unwrap().push((seed, failure.what));
-                        }
-                    }
-                }
-            });
+    let done = on_all_threads(args.first..args.first + args.seeds, |seed| match run(&Script::new(seed), false) {
+        Ok(tally) => {
+            total.lock().unwrap().add(tally);
+            ControlFlow::Continue(())
+        }
+        Err(failure) => {
+            println!("seed {seed}: {}", failure.what);
+            let mut failures = failures.lock().unwrap();
+            failures.push((seed, failure.what));
+            if failures.len() >= args.failures { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         }
     });
     let seconds = began.elapsed().as_secs_f64();
-    let done = next.load(Ordering::Relaxed).min(args.first + args.seeds) - args.first;
     println!("{done} seeds in {seconds:.0} s, {:.1} a second: {:?}", done as f64 / seconds, total.lock().unwrap());
     let failures = failures.into_inner().unwrap();
     for (seed, what) in failures.iter().take(3) {

@@ -31,6 +31,12 @@ pub(super) struct Memory {
     settled: BTreeMap<ClusterName, Timestamp>,
 }
 
+/// Two processes may hear of their readings in another order than they were answered in.
+fn note(answered: &mut BTreeMap<ClusterName, Timestamp>, name: &ClusterName, served: Timestamp) {
+    let last = answered.entry(name.clone()).or_insert(served);
+    *last = served.max(*last);
+}
+
 fn permits(cluster: &Cluster, verb: Verb, step: Step) -> bool {
     use ClusterState::{Creating, Deleting, Drained, Draining, Pending, Updating};
     let (state, served) = (cluster.status.state, cluster.status.ready_at.is_some());
@@ -69,7 +75,7 @@ impl Judge {
             let parts = listing.resources.get(name).map_or(&[][..], |parts| parts);
             let networks = parts.iter().filter(|r| r.step == Step::Network && r.phase != Phase::Deleting).count();
             if networks == 1 {
-                self.evidence.settled.insert(name.clone(), served);
+                note(&mut self.evidence.settled, name, served);
             }
             let plane = parts.iter().find(|r| r.step == Step::ControlPlane && r.phase != Phase::Deleting);
             let Some((plane, facts)) = plane.and_then(|plane| Some((plane, plane.control_plane.as_ref()?))) else {
@@ -77,10 +83,11 @@ impl Judge {
             };
             let usable = |step: &Step| parts.iter().any(|r| r.step == *step && r.phase == Phase::Ready);
             if facts.placement == Placement::Open && Step::BUILD.iter().all(usable) {
-                self.evidence.whole.insert(name.clone(), served);
+                note(&mut self.evidence.whole, name, served);
             }
             let gone = facts.workloads.as_ref().is_some_and(|workloads| workloads.running == 0);
-            if facts.placement == Placement::Closed && gone {
+            let newer = self.evidence.empty.get(name).is_none_or(|(_, known)| *known <= served);
+            if facts.placement == Placement::Closed && gone && newer {
                 self.evidence.empty.insert(name.clone(), (Arc::clone(&plane.id), served));
             }
         }

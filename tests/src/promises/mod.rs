@@ -292,6 +292,7 @@ impl Judge {
     fn handed_out(&mut self, process: Process, action: &Action, now: Timestamp) {
         self.order_of_action(process, action, now);
         self.stops_of_action(process, action);
+        self.serving_of_action(action);
         self.settled_before_use(process, action);
         self.permission_of(process, action, now);
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use fleetwright_core::action::{Action, Effect as Call};
 use fleetwright_core::inventory::{Phase, Resource, Step};
 use fleetwright_core::record::{Record, find};
 use fleetwright_schema::documents::{Budget, BudgetScope};
@@ -108,28 +109,41 @@ impl Judge {
             Verb::Drain | Verb::Delete
                 if named.status.ready_at.is_some() && self.serving.out.insert(cluster.clone()) =>
             {
-                self.serve_without(&id, cluster, *verb);
+                // What its cloud lost while the call was under way is not our doing, and its replacement is on the way.
+                let lost =
+                    |c: &Cluster| c.status.retirement.as_ref().is_some_and(|r| r.reason == RetirementReason::Lost);
+                self.serve_without(&id, cluster, format!("{} of {cluster}", verb.as_str()), lost);
             }
             _ => {}
         }
     }
 
+    /// A drain that has not begun is judged again: what served when it was published may have been lost since.
+    pub(super) fn serving_of_action(&mut self, action: &Action) {
+        let name = &action.key.cluster;
+        if matches!(action.effect, Call::Drain { .. }) && !self.serving.out.contains(name) {
+            self.serve_without(&action.set, name, action, |_| false);
+        }
+    }
+
     /// Those of the record that serve, and that we did not take out of service in their clouds ourselves.
-    fn serve_without(&mut self, id: &SetId, cluster: &ClusterName, verb: Verb) {
+    fn serve_without(
+        &mut self,
+        id: &SetId,
+        cluster: &ClusterName,
+        what: impl std::fmt::Display,
+        excused: impl Fn(&Cluster) -> bool,
+    ) {
         let Some(count) = self.serving.drained_from.get(cluster).copied() else { return };
         let Some(set) = self.record.sets.get(id) else { return };
-        // What its cloud lost since is not our doing, and its replacement is on the way.
-        let lost = |c: &Cluster| c.status.retirement.as_ref().is_some_and(|r| r.reason == RetirementReason::Lost);
         let serve = |c: &&std::sync::Arc<Cluster>| {
-            lost(c)
+            excused(c)
                 || (c.status.state.serves()
                     && c.metadata.name != *cluster
                     && !self.serving.out.contains(&c.metadata.name))
         };
         let (serving, count) = (set.clusters.iter().filter(serve).count(), count.min(set.spec.count) as usize);
-        self.unless(serving >= count, Promise::I1, || {
-            format!("{} of {cluster}: {serving} of {count} serve without it", verb.as_str())
-        });
+        self.unless(serving >= count, Promise::I1, || format!("{what}: {serving} of {count} serve without it"));
     }
 
     fn alive_in_the_cloud(&mut self, id: &SetId, cluster: &ClusterName, standing: &[Resource]) {

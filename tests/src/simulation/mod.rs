@@ -116,7 +116,10 @@ impl Stage {
         if !self.tells {
             return;
         }
-        let lines = crate::drive::changes_in_words(&self.record, record);
+        let mut lines = crate::drive::changes_in_words(&self.record, record);
+        if lines.is_empty() {
+            lines.push("nothing but words".to_owned());
+        }
         for line in lines {
             self.say(format!("process {process} publishes {line}"));
         }
@@ -463,6 +466,7 @@ impl Simulation {
         let commits = self.shared.borrow().remote.bot_commits;
         {
             let mut stage = self.shared.borrow_mut();
+            stage.say("settled");
             let (desired, standing) = (self.crowd.desired(&stage), stage.standing());
             stage.judge.take(&Effect::Settled { desired: &desired, standing: &standing });
         }

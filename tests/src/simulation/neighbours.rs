@@ -12,7 +12,6 @@ use fleetwright_schema::units::{Duration, Timestamp};
 use fleetwright_simulator::{Fault, Scope};
 
 use super::crowd::Crowd;
-use super::remote::RemoteOdds;
 use super::sweep::stories;
 use super::{Failure, Script, Simulation};
 use crate::wishes::{Dice, People};
@@ -153,15 +152,7 @@ fn change(people: &mut People, seed: u64, poison: Option<(Poison, &SetId)>) {
 }
 
 fn run(seed: u64, poison: Option<(Poison, &SetId)>) -> Result<Log, Failure> {
-    let script = Script {
-        moments: Vec::new(),
-        git: false,
-        late: false,
-        daemons: 1,
-        attention: ATTENTION,
-        odds: RemoteOdds::default(),
-        ..Script::new(seed)
-    };
+    let script = Script::undisturbed(seed, ATTENTION);
     let mut simulation = Simulation::new(&script, false);
     simulation.crowd = Crowd::who_want(fleet(seed));
     simulation.guarded(|simulation| simulation.be_neighbours(seed, poison))?;

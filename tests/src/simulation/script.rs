@@ -98,6 +98,12 @@ impl Script {
         }
     }
 
+    /// A run in which nothing happens by itself, for those that make things happen.
+    pub fn undisturbed(seed: u64, attention: Duration) -> Self {
+        let (moments, odds) = (Vec::new(), RemoteOdds::default());
+        Self { seed, moments, keep: None, git: false, late: false, daemons: 1, attention, odds }
+    }
+
     /// The moments that are left in, with their numbers.
     pub fn kept(&self) -> Vec<(usize, Moment)> {
         let kept = |index: &usize| self.keep.as_ref().is_none_or(|keep| keep.contains(index));

@@ -4,9 +4,10 @@
 pub mod stories;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::parallel::on_all_threads;
 use fleetwright_core::inventory::{Phase, Placement, Step};
 use fleetwright_schema::names::SetId;
 use fleetwright_schema::status::ClusterState;
@@ -15,7 +16,6 @@ use fleetwright_simulator::Verb;
 
 use super::crowd::Crowd;
 pub use super::points::{Blow, Kind, Way};
-use super::remote::RemoteOdds;
 use super::{CALM_MAX, Failure, Moment, Script, Simulation, Stage, Stir};
 use crate::promises::Process;
 use crate::wishes::People;
@@ -81,15 +81,7 @@ const SERVED: Duration = Duration::from_minutes(20);
 
 /// Tells a story, in which processes end at these points.
 pub fn tell(story: &Story, blows: &[Blow], tells: bool) -> Result<Ending, Failure> {
-    let script = Script {
-        moments: Vec::new(),
-        git: false,
-        late: false,
-        daemons: 1,
-        attention: ATTENTION,
-        odds: RemoteOdds::default(),
-        ..Script::new(SEED)
-    };
+    let script = Script::undisturbed(SEED, ATTENTION);
     let mut simulation = Simulation::new(&script, tells);
     simulation.crowd = Crowd::who_want((story.begins)());
     simulation.shared.borrow_mut().points.blows = blows.to_vec();
@@ -250,18 +242,12 @@ impl Sweep {
 
 /// Crashes of one story at each of these groups of points, on all cores.
 pub fn sweep(story: &Story, reference: &Ending, all: &[Vec<Blow>]) -> Sweep {
-    let (next, total) = (AtomicUsize::new(0), Mutex::new(Sweep::default()));
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                let mut mine = Sweep::default();
-                while let Some(blows) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    mine.strike(story, reference, blows);
-                }
-                total.lock().unwrap().add(mine);
-            });
-        }
+    let total = Mutex::new(Sweep::default());
+    on_all_threads(0..all.len() as u64, |number| {
+        let mut mine = Sweep::default();
+        mine.strike(story, reference, &all[number as usize]);
+        total.lock().unwrap().add(mine);
+        ControlFlow::Continue(())
     });
     total.into_inner().unwrap()
 }

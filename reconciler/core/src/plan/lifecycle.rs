@@ -40,6 +40,8 @@ pub struct Turns<'a, 'i> {
     pub enough_serve: bool,
     /// DRAINED clusters that have to go before anything can be built in their place.
     pub in_the_way: BTreeSet<&'a ClusterName>,
+    /// DRAINING clusters that have not begun to, and are needed after all.
+    pub called_back: BTreeSet<&'a ClusterName>,
 }
 
 /// What a cluster's turn comes to.
@@ -124,12 +126,11 @@ impl Turns<'_, '_> {
     /// Nothing recent is known: the record stays as it is, save that lasting ignorance is said.
     fn unseen(&self, view: &View<'_>, draft: Draft, waiting: Waiting, wake: &mut Wake) -> Life {
         let mut cluster = draft.cluster;
-        let failing = self.inputs.inventory.places.get(&view.place).and_then(|reading| reading.failing_since);
-        let shown_from = failing.map(|since| since.plus(FAILING_SHOWN_AFTER));
-        if let Some(later) = shown_from.filter(|from| *from > self.inputs.now) {
-            wake.at(later);
-        }
-        let shown = shown_from.is_some_and(|from| from <= self.inputs.now);
+        // By the readings, not by the clock: one that failed long ago and was not tried again says nothing of today.
+        let reading = self.inputs.inventory.places.get(&view.place);
+        let shown = reading.is_some_and(|reading| {
+            reading.failing_since.is_some_and(|since| since.plus(FAILING_SHOWN_AFTER) <= reading.at)
+        });
         let known = cluster.status.conditions.iter().any(|condition| condition.r#type == "Unknown");
         if shown && !known {
             let before = &view.cluster.status.conditions;
@@ -318,6 +319,12 @@ impl Turns<'_, '_> {
         let rotation = &self.set.update_strategy.cluster_rotation;
         if mutant::on("drain-skipped") {
             return draft.enter(ClusterState::Deleting, self);
+        }
+        if self.called_back.contains(&view.cluster.metadata.name) {
+            return self.restore(view, seen, draft, wake);
+        }
+        if view.is_open() && !self.enough_serve {
+            return draft.waiting.push(Waiting::Replacement);
         }
         match retire::drain(self.inputs, self.config, self.id, view, seen, rotation, wake) {
             Turn::Change(retirement) => {

@@ -70,6 +70,7 @@ pub fn plan_set(
         set: &admission.set,
         gates: admission.gates,
         in_the_way: in_the_way(&views, &intents, &admission.set),
+        called_back: called_back(&views, &intents, &admission.set),
         enough_serve: views.iter().filter(|view| view.serves()).count() >= admission.set.count as usize,
     };
     let mut done = Done::default();
@@ -115,6 +116,18 @@ fn in_the_way<'a>(views: &[View<'a>], intents: &[Intent], set: &ResolvedSet) -> 
         .zip(intents)
         .filter(|(view, intent)| view.state() == ClusterState::Drained && matches!(intent, Intent::Retire(_)));
     drained.map(|(view, _)| &view.cluster.metadata.name).take(missing).collect()
+}
+
+/// What was to leave because enough served without it, and they no longer do: a replacement was lost, or people want
+/// more. Where its drain has not begun it takes workloads still, and comes back, as many as are missing. By the record
+/// alone, as [`in_the_way`]: what merely can't be read brings nothing back.
+fn called_back<'a>(views: &[View<'a>], intents: &[Intent], set: &ResolvedSet) -> BTreeSet<&'a ClusterName> {
+    let serving = views.iter().filter(|view| view.state().serves()).count();
+    let missing = (set.count as usize).saturating_sub(serving);
+    let leaving = views.iter().zip(intents).filter(|(view, intent)| {
+        view.state() == ClusterState::Draining && matches!(intent, Intent::Retire(_)) && view.is_open()
+    });
+    leaving.rev().map(|(view, _)| &view.cluster.metadata.name).take(missing).collect()
 }
 
 /// Changes of state that the set decides on, because they need its limits.

@@ -104,8 +104,11 @@ impl<'a> View<'a> {
     }
     /// Whether it serves by the record and was read to.
     pub fn serves(&self) -> bool {
-        self.state().serves()
-            && self.seen.as_ref().is_ok_and(|seen| seen.control_plane_serves() && !seen.placement_closed())
+        self.state().serves() && self.is_open()
+    }
+    /// Whether it was read to take workloads, whatever its record says.
+    pub fn is_open(&self) -> bool {
+        self.seen.as_ref().is_ok_and(|seen| seen.control_plane_serves() && !seen.placement_closed())
     }
     /// Whether it has served long enough to stand in for another.
     pub fn baked(&self, set: &ResolvedSet, now: Timestamp) -> bool {
