@@ -1,7 +1,7 @@
 //! The hands: readings and actions on clouds, side by side, each reported as news. They decide nothing and try nothing
 //! twice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
@@ -9,7 +9,7 @@ use fleetwright_clouds::{Cloud, CloudError, Progress};
 use fleetwright_core::action::Action;
 use fleetwright_core::inventory::{ErrorClass, Listing, Place};
 use fleetwright_schema::documents::{FleetSpec, Provider};
-use fleetwright_schema::names::Cloud as CloudName;
+use fleetwright_schema::names::{Cloud as CloudName, ClusterName};
 use fleetwright_schema::units::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -49,8 +49,8 @@ pub trait Hands {
     /// Learns which provider runs which account.
     fn learn(&mut self, config: &FleetSpec);
 
-    /// Begins to read a place.
-    fn read(&mut self, place: &Place);
+    /// Begins to read a place; with the clusters of `closely` something is under way.
+    fn read(&mut self, place: &Place, closely: BTreeSet<ClusterName>);
 
     /// Hands out an action.
     fn perform(&mut self, action: Action);
@@ -95,6 +95,7 @@ impl CloudHands {
 
 impl Hands for CloudHands {
     fn learn(&mut self, config: &FleetSpec) {
+        self.adapters.values().for_each(|adapter| adapter.learn(config));
         for environment in &config.environments {
             for (cloud, account) in &environment.accounts {
                 self.accounts.insert((*cloud, account.id.as_str().into()), account.provider);
@@ -102,7 +103,7 @@ impl Hands for CloudHands {
         }
     }
 
-    fn read(&mut self, place: &Place) {
+    fn read(&mut self, place: &Place, closely: BTreeSet<ClusterName>) {
         let (adapter, gate, clock, news) =
             (self.adapter(place), self.gate(place), self.clock.clone(), self.news.clone());
         let place = place.clone();
@@ -111,7 +112,7 @@ impl Hands for CloudHands {
             let _permit = gate.acquire().await;
             let began = clock.now();
             let result = match adapter {
-                Ok(adapter) => adapter.observe(&place).await,
+                Ok(adapter) => adapter.observe(&place, &closely).await,
                 Err(error) => Err(error),
             };
             // The brain may have ended meanwhile.

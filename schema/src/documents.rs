@@ -143,6 +143,57 @@ pub struct Account {
     pub id: String,
     /// Who runs it.
     pub provider: Provider,
+    /// Of an account of AWS: how it is entered, and who may use its clusters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws: Option<AwsAccount>,
+}
+
+/// What is said of an account of AWS beyond its id.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AwsAccount {
+    /// The role by which the account is entered; with the daemon's own credentials when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assume_role: Option<AssumeRole>,
+    /// Roles and users that may do anything in the clusters, by ARN.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 50),
+        inner(regex(pattern = r"^arn:aws(-[a-z]+)*:iam::[0-9]{12}:(role|user)/[A-Za-z0-9_+=,.@/-]{1,512}$"))
+    )]
+    pub admins: Vec<String>,
+    /// Roles and users that may look at everything in the clusters but secrets, by ARN.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 50),
+        inner(regex(pattern = r"^arn:aws(-[a-z]+)*:iam::[0-9]{12}:(role|user)/[A-Za-z0-9_+=,.@/-]{1,512}$"))
+    )]
+    pub readers: Vec<String>,
+    /// Blocks of addresses from which the public endpoints of the clusters may be reached; from anywhere when left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 40), inner(regex(pattern = r"^[0-9]{1,3}(\.[0-9]{1,3}){3}/[0-9]{1,2}$")))]
+    pub public_access_cidrs: Vec<String>,
+    /// The key with which Kubernetes secrets are encrypted; one of AWS's own when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^arn:aws(-[a-z]+)*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]{1,64}$"))]
+    pub encryption_key_arn: Option<String>,
+}
+
+/// A role that is assumed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AssumeRole {
+    /// The role that may make and change things.
+    #[schemars(regex(pattern = r"^arn:aws(-[a-z]+)*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]{1,512}$"))]
+    pub role_arn: String,
+    /// What its trust policy asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^[A-Za-z0-9+=,.@:/-]{2,1224}$"))]
+    pub external_id: Option<String>,
+    /// The role that may only look, for plans.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^arn:aws(-[a-z]+)*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]{1,512}$"))]
+    pub read_only_role_arn: Option<String>,
 }
 
 /// Which sets something is about: all conditions must hold, an empty one holds for every set.

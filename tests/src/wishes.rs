@@ -323,7 +323,7 @@ fn config(dice: &mut Dice, all: &[SetId], now: Timestamp) -> FleetSpec {
     let environments = ENVIRONMENTS.map(|env| Environment {
         name: env.parse().unwrap(),
         accounts: Cloud::ALL
-            .map(|cloud| (cloud, Account { id: format!("{env}-account"), provider: Provider::Simulated }))
+            .map(|cloud| (cloud, Account { id: format!("{env}-account"), provider: Provider::Simulated, aws: None }))
             .into(),
         defaults: SetLayer::default(),
     });

@@ -3,11 +3,14 @@
 //! An adapter translates and does nothing else: it decides nothing, waits for nothing and tries nothing twice. The next
 //! plan is the retry.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 
 use fleetwright_core::action::Action;
 use fleetwright_core::inventory::{ErrorClass, Listing, Place};
+use fleetwright_schema::documents::FleetSpec;
+use fleetwright_schema::names::ClusterName;
 use fleetwright_schema::units::Duration;
 
 /// What a call on a cloud returns, boxed so that adapters of different clouds stand side by side.
@@ -15,8 +18,14 @@ pub type CloudFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, CloudError>>
 
 /// A cloud.
 pub trait Cloud: Send + Sync {
+    /// Takes up what a fleet says of the accounts.
+    fn learn(&self, _config: &FleetSpec) {}
+
     /// Lists everything in this place that carries our tags: completely, or an error. Never half a list.
-    fn observe<'a>(&'a self, place: &'a Place) -> CloudFuture<'a, Listing>;
+    ///
+    /// Something is under way with the clusters of `closely`: what is told of them was asked for now. What is told of the
+    /// others' parts beyond that they stand may be some minutes old, so that a quiet fleet costs lists and no call a cluster.
+    fn observe<'a>(&'a self, place: &'a Place, closely: &'a BTreeSet<ClusterName>) -> CloudFuture<'a, Listing>;
 
     /// Does one short step. `Done` says that the request was accepted and is finished, `InProgress` that the provider
     /// works on it; what came of it is learnt from a reading.

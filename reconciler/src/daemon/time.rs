@@ -5,7 +5,9 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration as RealDuration;
 
 use fleetwright_core::inventory::Place;
-use fleetwright_core::record::place_of;
+use fleetwright_core::record::{is_in, place_of};
+use fleetwright_schema::names::ClusterName;
+use fleetwright_schema::status::ClusterState;
 use fleetwright_schema::units::{Duration, Timestamp};
 use fleetwright_simulator::World;
 
@@ -52,15 +54,30 @@ impl Daemon {
         for place in self.places() {
             let interval = self.interval(&place);
             let rounds = self.rounds.entry(place.clone()).or_default();
-            if !rounds.reading && next_reading(rounds, interval).is_none_or(|at| at <= now) {
-                rounds.reading = true;
-                self.hands.read(&place);
+            if rounds.reading || next_reading(rounds, interval).is_some_and(|at| at > now) {
+                continue;
             }
+            rounds.reading = true;
+            let last = rounds.last;
+            let closely = self.closely(&place, last);
+            self.hands.read(&place, closely);
         }
         if self.tip.is_some() {
             let known = self.places();
             self.rounds.retain(|place, rounds| known.contains(place) || rounds.reading);
         }
+    }
+
+    /// The clusters of a place with which something is under way: by their published state, or because something was done
+    /// to them since the last reading began.
+    fn closely(&self, place: &Place, last: Option<Timestamp>) -> BTreeSet<ClusterName> {
+        let Some(tip) = &self.tip else { return BTreeSet::new() };
+        let touched =
+            |name: &ClusterName| self.memory.touched.get(name).is_none_or(|at| last.is_none_or(|last| *at >= last));
+        let here = tip.record.clusters().filter(|(set, cluster)| is_in(set, cluster, place));
+        let moving =
+            here.filter(|(_, cluster)| cluster.status.state != ClusterState::Ready || touched(&cluster.metadata.name));
+        moving.map(|(_, cluster)| cluster.metadata.name.clone()).collect()
     }
 
     /// Waits until every call has come back: where time stands still while there is work.

@@ -1,10 +1,13 @@
 //! The hands of a simulated process: calls that travel, arrive once or twice, and are answered late or never.
 
+use std::collections::BTreeSet;
+
 use fleetwright::hands::{Hands, News};
 use fleetwright_clouds::{CloudError, Progress};
 use fleetwright_core::action::Action;
 use fleetwright_core::inventory::{Listing, Place};
 use fleetwright_schema::documents::FleetSpec;
+use fleetwright_schema::names::ClusterName;
 use fleetwright_schema::units::{Duration, Timestamp};
 use fleetwright_simulator::Verb;
 
@@ -103,7 +106,7 @@ impl SimHands {
 impl Hands for SimHands {
     fn learn(&mut self, _: &FleetSpec) {}
 
-    fn read(&mut self, place: &Place) {
+    fn read(&mut self, place: &Place, _closely: BTreeSet<ClusterName>) {
         self.call(Asked::Read(place.clone()));
     }
 

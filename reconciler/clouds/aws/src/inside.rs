@@ -1,0 +1,18 @@
+//! What runs in a cluster, counted and moved through its own API.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use fleetwright_clouds::{CloudError, Progress};
+use fleetwright_core::action::Action;
+use fleetwright_core::inventory::Resource;
+use fleetwright_schema::names::ClusterName;
+
+use crate::cache::Cache;
+use crate::owner::Tags;
+use crate::session::Session;
+
+/// One short step.
+pub async fn perform_services(_session: &Arc<Session>, _action: &Action) -> Result<Progress, CloudError> {
+    unimplemented!()
+}

@@ -1,0 +1,23 @@
+//! What a cluster made by itself, and left behind.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use fleetwright_clouds::{CloudError, Progress};
+use fleetwright_core::action::Action;
+use fleetwright_core::inventory::Resource;
+use fleetwright_schema::names::ClusterName;
+
+use crate::cache::Cache;
+use crate::owner::Tags;
+use crate::session::Session;
+
+/// One short step.
+pub async fn perform(_session: &Arc<Session>, _action: &Action) -> Result<Progress, CloudError> {
+    unimplemented!()
+}
+
+/// What is left in these networks.
+pub async fn list(_session: &Arc<Session>, _networks: &[&Resource]) -> Result<Vec<Resource>, CloudError> {
+    unimplemented!()
+}

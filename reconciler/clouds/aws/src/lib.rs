@@ -1,0 +1,100 @@
+//! Clusters on AWS: the translation of readings and actions to EC2, IAM, Kinesis, EKS and STS, and nothing else.
+//!
+//! Nothing here decides, waits or tries again. A step that takes several calls looks at what is there, makes what is
+//! missing and can be made now, and says how far it is; the next plan asks for the rest. What is whole carries the mark
+//! [`owner::APPLIED`], and nothing is changed or deleted whose tags do not name the cluster that the action is about.
+
+mod access;
+mod accounts;
+mod addons;
+mod cache;
+mod calls;
+mod control_plane;
+mod error;
+mod identity;
+mod inside;
+mod leftovers;
+mod listing;
+mod log_stream;
+mod network;
+mod node_pools;
+mod owner;
+mod query;
+mod session;
+mod token;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use fleetwright_clouds::{Cloud, CloudError, CloudFuture, Progress};
+use fleetwright_core::action::Action;
+use fleetwright_core::inventory::{Listing, Place, Step};
+use fleetwright_schema::documents::FleetSpec;
+use fleetwright_schema::names::ClusterName;
+
+pub use calls::Calls;
+
+use listing::Kept;
+use session::{Session, Sessions};
+
+/// AWS, with all accounts of a fleet.
+pub struct Aws {
+    sessions: Sessions,
+    kept: Kept,
+}
+
+impl Aws {
+    /// AWS as the environment and the shared configuration files say, endpoints and credentials included.
+    pub fn new() -> Self {
+        Self { sessions: Sessions::default(), kept: Kept::default() }
+    }
+
+    /// How often each operation was called by this process.
+    pub fn calls(&self) -> Calls {
+        self.sessions.calls()
+    }
+}
+
+impl Default for Aws {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Cloud for Aws {
+    fn learn(&self, config: &FleetSpec) {
+        self.sessions.learn(config);
+    }
+
+    fn observe<'a>(&'a self, place: &'a Place, closely: &'a BTreeSet<ClusterName>) -> CloudFuture<'a, Listing> {
+        Box::pin(async move {
+            let session = self.sessions.of(place).await?;
+            listing::observe(&session, &self.kept, closely).await
+        })
+    }
+
+    fn perform<'a>(&'a self, action: &'a Action) -> CloudFuture<'a, Progress> {
+        Box::pin(async move {
+            let session = self.sessions.of(&action.place).await?;
+            self.kept.forget(&action.place, &action.key.cluster);
+            let done = perform(&session, action).await;
+            // A reading that was under way meanwhile may have kept what it saw before.
+            self.kept.forget(&action.place, &action.key.cluster);
+            done
+        })
+    }
+}
+
+async fn perform(session: &Arc<Session>, action: &Action) -> Result<Progress, CloudError> {
+    match action.key.step {
+        Step::Network => network::perform(session, action).await,
+        Step::Identity => identity::perform(session, action).await,
+        Step::LogStream => log_stream::perform(session, action).await,
+        Step::ControlPlane => control_plane::perform(session, action).await,
+        Step::NodePools => node_pools::perform(session, action).await,
+        Step::Access => access::perform_access(session, action).await,
+        Step::Secrets => access::perform_secrets(session, action).await,
+        Step::InfraServices => inside::perform_services(session, action).await,
+        Step::Leftovers => leftovers::perform(session, action).await,
+    }
+}

@@ -1,0 +1,158 @@
+//! The clients of one account in one region, with the credentials of the role that the fleet names for it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::sts::AssumeRoleProvider;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_types::service_config::ServiceConfigKey;
+use fleetwright_clouds::CloudError;
+use fleetwright_core::inventory::{ErrorClass, Place};
+use fleetwright_schema::documents::{AwsAccount, FleetSpec};
+use tokio::sync::{Mutex, OnceCell};
+
+use crate::accounts::Accounts;
+use crate::calls::Calls;
+use crate::error::error;
+use crate::query::Query;
+
+/// A call that takes longer than this has an unknown result: the next plan looks.
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// Within it a connection stands, or the service is out.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where a service is if not at its own address, as the environment (`AWS_ENDPOINT_URL_EC2`, `AWS_ENDPOINT_URL`) and the
+/// shared configuration say it: for tests, private endpoints and gateways.
+pub fn endpoint_override(config: &SdkConfig, service_id: &str) -> Option<String> {
+    let key =
+        ServiceConfigKey::builder().service_id(service_id).env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
+    let own = key.ok().and_then(|key| config.service_config().and_then(|services| services.load_config(key)));
+    own.or_else(|| config.endpoint_url().map(str::to_owned))
+}
+
+/// Everything that is called in one place.
+pub struct Session {
+    /// Which.
+    pub place: Place,
+    /// What the fleet says of the account.
+    pub account: Arc<AwsAccount>,
+    /// EKS.
+    pub eks: aws_sdk_eks::Client,
+    /// IAM.
+    pub iam: aws_sdk_iam::Client,
+    /// Kinesis.
+    pub kinesis: aws_sdk_kinesis::Client,
+    /// STS.
+    pub sts: aws_sdk_sts::Client,
+    /// EC2, load balancers and quotas.
+    pub query: Query,
+    config: SdkConfig,
+}
+
+impl Session {
+    /// The region.
+    pub fn region(&self) -> &str {
+        self.place.region.as_str()
+    }
+    /// `aws`, `aws-us-gov` or `aws-cn`.
+    pub fn partition(&self) -> &'static str {
+        partition(self.region())
+    }
+    /// The credentials of now.
+    pub async fn credentials(&self) -> Result<Credentials, CloudError> {
+        credentials(&self.config).await
+    }
+}
+
+/// The partition of a region.
+pub fn partition(region: &str) -> &'static str {
+    match region {
+        region if region.starts_with("us-gov-") => "aws-us-gov",
+        region if region.starts_with("cn-") => "aws-cn",
+        _ => "aws",
+    }
+}
+
+/// Credentials as the chain has them now; without them nothing is known of a place, and nothing is absent.
+pub async fn credentials(config: &SdkConfig) -> Result<Credentials, CloudError> {
+    let none = || error(ErrorClass::Denied, "NoCredentials", "no credentials are configured");
+    let provider = config.credentials_provider().ok_or_else(none)?;
+    let failed = |why: aws_credential_types::provider::error::CredentialsError| {
+        error(ErrorClass::Denied, "NoCredentials", why.to_string())
+    };
+    provider.provide_credentials().await.map_err(failed)
+}
+
+/// The sessions, begun when they are first needed, and anew when the fleet says something else of its accounts.
+#[derive(Default)]
+pub struct Sessions {
+    accounts: Accounts,
+    calls: Calls,
+    base: OnceCell<SdkConfig>,
+    known: Mutex<BTreeMap<Place, Arc<Session>>>,
+}
+
+impl Sessions {
+    /// Takes up what a fleet says of its accounts.
+    pub fn learn(&self, config: &FleetSpec) {
+        self.accounts.learn(config);
+    }
+
+    /// Counts of calls.
+    pub fn calls(&self) -> Calls {
+        self.calls.clone()
+    }
+
+    /// The session of a place.
+    pub async fn of(&self, place: &Place) -> Result<Arc<Session>, CloudError> {
+        let account = self.accounts.get(&place.account);
+        let mut known = self.known.lock().await;
+        if let Some(session) = known.get(place).filter(|session| session.account == account) {
+            return Ok(Arc::clone(session));
+        }
+        let base = self.base.get_or_init(base_config).await;
+        let session = Arc::new(begin(base, place, account, self.calls.clone()).await?);
+        known.insert(place.clone(), Arc::clone(&session));
+        Ok(session)
+    }
+}
+
+/// Nothing is tried again below the loop, and nothing waits long.
+async fn base_config() -> SdkConfig {
+    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_timeout(CALL_TIMEOUT).build();
+    let loader = aws_config::defaults(BehaviorVersion::latest()).retry_config(RetryConfig::disabled());
+    // A region of its own for what has none: each session says its own.
+    loader.timeout_config(timeouts).region(Region::new("us-east-1")).load().await
+}
+
+async fn begin(base: &SdkConfig, place: &Place, account: Arc<AwsAccount>, calls: Calls) -> Result<Session, CloudError> {
+    let region = Region::new(place.region.as_str().to_owned());
+    let mut config = base.to_builder().region(region.clone()).build();
+    if let Some(role) = &account.assume_role {
+        let mut provider = AssumeRoleProvider::builder(&role.role_arn).session_name("fleetwright").region(region);
+        if let Some(id) = &role.external_id {
+            provider = provider.external_id(id);
+        }
+        let provider = provider.configure(&config).build().await;
+        config = config.to_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build();
+    }
+    let eks = aws_sdk_eks::config::Builder::from(&config).interceptor(calls.clone()).build();
+    let iam = aws_sdk_iam::config::Builder::from(&config).interceptor(calls.clone()).build();
+    let kinesis = aws_sdk_kinesis::config::Builder::from(&config).interceptor(calls.clone()).build();
+    let sts = aws_sdk_sts::config::Builder::from(&config).interceptor(calls.clone()).build();
+    Ok(Session {
+        place: place.clone(),
+        account,
+        eks: aws_sdk_eks::Client::from_conf(eks),
+        iam: aws_sdk_iam::Client::from_conf(iam),
+        kinesis: aws_sdk_kinesis::Client::from_conf(kinesis),
+        sts: aws_sdk_sts::Client::from_conf(sts),
+        query: Query::new(config.clone(), place.region.as_str(), calls)?,
+        config,
+    })
+}
