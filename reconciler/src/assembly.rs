@@ -6,17 +6,18 @@ use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
-use fleetwright_clouds::Cloud;
+use fleetwright_clouds::{Access, Cloud};
 use fleetwright_core::fingerprint::digest;
 use fleetwright_repo::{Mirror, MirrorOptions, Remote, RepoError, Watch, watch};
 use fleetwright_schema::documents::{FleetSpec, Provider};
+use fleetwright_schema::names::Cloud as CloudName;
 use fleetwright_simulator::{SimClock, Speed, World};
 use tokio::runtime::Runtime;
 
 use crate::clock::{Clock, machine_time};
 use crate::daemon::{Daemon, DaemonError, Options, Parts};
 use crate::events::Events;
-use crate::hands::{CloudHands, News};
+use crate::hands::{Adapters, CloudHands, News};
 use crate::tip::TipReader;
 
 /// What a daemon is put together from.
@@ -74,8 +75,7 @@ pub fn assemble(setup: Setup, events: Box<dyn Events>) -> Result<Assembled, Daem
     let (sender, news) = channel();
     let told = sender.clone();
     let watch = watch(&remote, move || drop(told.send(News::Repository)));
-    let adapters: BTreeMap<Provider, Arc<dyn Cloud>> =
-        BTreeMap::from([(Provider::Simulated, Arc::new(world.clone()) as Arc<dyn Cloud>)]);
+    let adapters = Adapters { simulated: Arc::new(world.clone()), real: real_clouds(&setup.options) };
     let hands = CloudHands::new(runtime.handle().clone(), clock.clone(), sender.clone(), adapters);
     stop_on_signals(&runtime, sender.clone());
     let options = setup.options;
@@ -91,6 +91,17 @@ pub fn assemble(setup: Setup, events: Box<dyn Events>) -> Result<Assembled, Daem
         salt: std::process::id(),
     };
     Ok(Assembled { daemon: Daemon::new(parts), world, news: sender, _watch: watch, _runtime: runtime })
+}
+
+/// The adapters of this build. A dry run enters accounts by the roles that may only look.
+fn real_clouds(options: &Options) -> BTreeMap<CloudName, Arc<dyn Cloud>> {
+    let access = if options.dry_run { Access::ReadOnly } else { Access::ReadWrite };
+    [
+        #[cfg(feature = "aws")]
+        (CloudName::Aws, Arc::new(fleetwright_aws::Aws::new(access)) as Arc<dyn Cloud>),
+    ]
+    .into_iter()
+    .collect()
 }
 
 fn cannot_write(dir: &Path, error: &std::io::Error) -> DaemonError {

@@ -56,24 +56,37 @@ pub trait Hands {
     fn perform(&mut self, action: Action);
 }
 
+/// Who runs the clouds: the simulation all of them, each provider its own.
+#[derive(Clone)]
+pub struct Adapters {
+    /// The simulated clouds.
+    pub simulated: Arc<dyn Cloud>,
+    /// The providers' own, as far as this build has adapters for them.
+    pub real: BTreeMap<CloudName, Arc<dyn Cloud>>,
+}
+
+impl Adapters {
+    fn get(&self, provider: Provider, cloud: CloudName) -> Option<&Arc<dyn Cloud>> {
+        match provider {
+            Provider::Simulated => Some(&self.simulated),
+            Provider::Real => self.real.get(&cloud),
+        }
+    }
+}
+
 /// The clouds by account, and the runtime on which calls are made side by side.
 pub struct CloudHands {
     runtime: Handle,
     clock: Clock,
     news: Sender<News>,
-    adapters: BTreeMap<Provider, Arc<dyn Cloud>>,
+    adapters: Adapters,
     accounts: BTreeMap<(CloudName, Arc<str>), Provider>,
     gates: BTreeMap<Place, Arc<Semaphore>>,
 }
 
 impl CloudHands {
     /// Hands that report to `news`.
-    pub fn new(
-        runtime: Handle,
-        clock: Clock,
-        news: Sender<News>,
-        adapters: BTreeMap<Provider, Arc<dyn Cloud>>,
-    ) -> Self {
+    pub fn new(runtime: Handle, clock: Clock, news: Sender<News>, adapters: Adapters) -> Self {
         Self { runtime, clock, news, adapters, accounts: BTreeMap::new(), gates: BTreeMap::new() }
     }
 
@@ -84,7 +97,7 @@ impl CloudHands {
             denied("NoAccount", format!("no fleet.yaml that could be read names account {account} of {cloud}"))
         })?;
         let missing = || denied("NoAdapter", format!("this build has no adapter for account {account} of {cloud}"));
-        self.adapters.get(provider).cloned().ok_or_else(missing)
+        self.adapters.get(*provider, *cloud).cloned().ok_or_else(missing)
     }
 
     fn gate(&mut self, place: &Place) -> Arc<Semaphore> {
@@ -95,7 +108,7 @@ impl CloudHands {
 
 impl Hands for CloudHands {
     fn learn(&mut self, config: &FleetSpec) {
-        self.adapters.values().for_each(|adapter| adapter.learn(config));
+        self.adapters.real.values().for_each(|adapter| adapter.learn(config));
         for environment in &config.environments {
             for (cloud, account) in &environment.accounts {
                 self.accounts.insert((*cloud, account.id.as_str().into()), account.provider);

@@ -32,6 +32,16 @@ pub trait Cloud: Send + Sync {
     fn perform<'a>(&'a self, action: &'a Action) -> CloudFuture<'a, Progress>;
 }
 
+/// What the credentials of a process may do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Access {
+    /// Look only: for plans.
+    ReadOnly,
+    /// Look, make, change and delete.
+    #[default]
+    ReadWrite,
+}
+
 /// How far an accepted action has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {

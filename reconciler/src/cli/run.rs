@@ -58,6 +58,9 @@ pub struct RunArgs {
     /// How often the repository is asked for news, beside being told of them
     #[arg(long, default_value = "30s", value_name = "DURATION")]
     pub poll_interval: String,
+    /// How often a place is read in which something is under way
+    #[arg(long, default_value = "15s", value_name = "DURATION", hide = true)]
+    pub attention_interval: String,
     /// How the log on stderr is written
     #[arg(long, value_enum, default_value_t)]
     pub log: LogFormat,
@@ -135,6 +138,7 @@ fn refuse_unsaved_changes(repo: &str, branch: Option<&str>) -> Result<(), CliErr
 
 fn setup(args: &RunArgs) -> Result<Setup, CliError> {
     let poll: Duration = args.poll_interval.parse().map_err(|why: String| CliError::usage(why))?;
+    let attention: Duration = args.attention_interval.parse().map_err(|why: String| CliError::usage(why))?;
     if poll.seconds() == 0 {
         return Err(CliError::usage("--poll-interval must be at least 1s"));
     }
@@ -142,7 +146,7 @@ fn setup(args: &RunArgs) -> Result<Setup, CliError> {
     let options = Options {
         branch: args.branch.clone(),
         poll_interval: RealDuration::from_secs(poll.seconds()),
-        attention_interval: crate::daemon::ATTENTION_INTERVAL,
+        attention_interval: attention,
         once: args.once,
         until_settled: args.until_settled,
         dry_run: args.dry_run,

@@ -26,7 +26,8 @@ mod token;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use fleetwright_clouds::{Cloud, CloudError, CloudFuture, Progress};
+use aws_config::SdkConfig;
+use fleetwright_clouds::{Access, Cloud, CloudError, CloudFuture, Progress};
 use fleetwright_core::action::Action;
 use fleetwright_core::inventory::{Listing, Place, Step};
 use fleetwright_schema::documents::FleetSpec;
@@ -45,19 +46,18 @@ pub struct Aws {
 
 impl Aws {
     /// AWS as the environment and the shared configuration files say, endpoints and credentials included.
-    pub fn new() -> Self {
-        Self { sessions: Sessions::default(), kept: Kept::default() }
+    pub fn new(access: Access) -> Self {
+        Self { sessions: Sessions::new(access), kept: Kept::default() }
+    }
+
+    /// AWS as this configuration says, but for region, retries and timeouts.
+    pub fn with_config(config: SdkConfig, access: Access) -> Self {
+        Self { sessions: Sessions::with_config(config, access), kept: Kept::default() }
     }
 
     /// How often each operation was called by this process.
     pub fn calls(&self) -> Calls {
         self.sessions.calls()
-    }
-}
-
-impl Default for Aws {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
+use aws_credential_types::provider::future::ProvideCredentials as ProvideFuture;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_types::service_config::ServiceConfigKey;
-use fleetwright_clouds::CloudError;
+use fleetwright_clouds::{Access, CloudError};
 use fleetwright_core::inventory::{ErrorClass, Place};
 use fleetwright_schema::documents::{AwsAccount, FleetSpec};
 use tokio::sync::{Mutex, OnceCell};
@@ -25,6 +26,8 @@ use crate::query::Query;
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Within it a connection stands, or the service is out.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Credentials are asked for anew so long before they expire.
+const RENEWED_BEFORE: Duration = Duration::from_secs(300);
 
 /// Where a service is if not at its own address, as the environment (`AWS_ENDPOINT_URL_EC2`, `AWS_ENDPOINT_URL`) and the
 /// shared configuration say it: for tests, private endpoints and gateways.
@@ -89,8 +92,8 @@ pub async fn credentials(config: &SdkConfig) -> Result<Credentials, CloudError> 
 }
 
 /// The sessions, begun when they are first needed, and anew when the fleet says something else of its accounts.
-#[derive(Default)]
 pub struct Sessions {
+    access: Access,
     accounts: Accounts,
     calls: Calls,
     base: OnceCell<SdkConfig>,
@@ -98,6 +101,18 @@ pub struct Sessions {
 }
 
 impl Sessions {
+    /// Sessions of the environment's configuration.
+    pub fn new(access: Access) -> Self {
+        let known = Mutex::new(BTreeMap::new());
+        Self { access, accounts: Accounts::default(), calls: Calls::default(), base: OnceCell::new(), known }
+    }
+
+    /// Sessions of this configuration.
+    pub fn with_config(config: SdkConfig, access: Access) -> Self {
+        let config = config.to_builder().retry_config(RetryConfig::disabled()).timeout_config(timeouts()).build();
+        Self { base: OnceCell::new_with(Some(config)), ..Self::new(access) }
+    }
+
     /// Takes up what a fleet says of its accounts.
     pub fn learn(&self, config: &FleetSpec) {
         self.accounts.learn(config);
@@ -116,7 +131,7 @@ impl Sessions {
             return Ok(Arc::clone(session));
         }
         let base = self.base.get_or_init(base_config).await;
-        let session = Arc::new(begin(base, place, account, self.calls.clone()).await?);
+        let session = Arc::new(begin(base, place, account, self.access, self.calls.clone()).await?);
         known.insert(place.clone(), Arc::clone(&session));
         Ok(session)
     }
@@ -124,22 +139,79 @@ impl Sessions {
 
 /// Nothing is tried again below the loop, and nothing waits long.
 async fn base_config() -> SdkConfig {
-    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_timeout(CALL_TIMEOUT).build();
     let loader = aws_config::defaults(BehaviorVersion::latest()).retry_config(RetryConfig::disabled());
     // A region of its own for what has none: each session says its own.
-    loader.timeout_config(timeouts).region(Region::new("us-east-1")).load().await
+    loader.timeout_config(timeouts()).region(Region::new("us-east-1")).load().await
 }
 
-async fn begin(base: &SdkConfig, place: &Place, account: Arc<AwsAccount>, calls: Calls) -> Result<Session, CloudError> {
+fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_timeout(CALL_TIMEOUT).build()
+}
+
+/// The credentials of a provider, asked for once and kept until shortly before they expire: for all clients of a session.
+#[derive(Debug)]
+struct KeptCredentials {
+    provider: SharedCredentialsProvider,
+    kept: Mutex<Option<Credentials>>,
+}
+
+impl KeptCredentials {
+    async fn get(&self) -> aws_credential_types::provider::Result {
+        let mut kept = self.kept.lock().await;
+        let fresh = |known: &&Credentials| {
+            known
+                .expiry()
+                .is_none_or(|end| end.duration_since(SystemTime::now()).is_ok_and(|left| left > RENEWED_BEFORE))
+        };
+        if let Some(known) = kept.as_ref().filter(fresh) {
+            return Ok(known.clone());
+        }
+        let new = self.provider.provide_credentials().await?;
+        // What never expires may still be replaced: a file is read anew each time.
+        *kept = new.expiry().is_some().then(|| new.clone());
+        Ok(new)
+    }
+}
+
+impl ProvideCredentials for KeptCredentials {
+    fn provide_credentials<'a>(&'a self) -> ProvideFuture<'a>
+    where
+        Self: 'a,
+    {
+        ProvideFuture::new(self.get())
+    }
+}
+
+/// The role that is assumed in an account, if there is one for this access.
+fn role(account: &AwsAccount, access: Access) -> Option<(&str, Option<&str>)> {
+    let role = account.assume_role.as_ref()?;
+    let arn = match access {
+        Access::ReadOnly => role.read_only_role_arn.as_ref().unwrap_or(&role.role_arn),
+        Access::ReadWrite => &role.role_arn,
+    };
+    Some((arn, role.external_id.as_deref()))
+}
+
+async fn begin(
+    base: &SdkConfig,
+    place: &Place,
+    account: Arc<AwsAccount>,
+    access: Access,
+    calls: Calls,
+) -> Result<Session, CloudError> {
     let region = Region::new(place.region.as_str().to_owned());
     let mut config = base.to_builder().region(region.clone()).build();
-    if let Some(role) = &account.assume_role {
-        let mut provider = AssumeRoleProvider::builder(&role.role_arn).session_name("fleetwright").region(region);
-        if let Some(id) = &role.external_id {
+    if let Some((arn, external_id)) = role(&account, access) {
+        let mut provider = AssumeRoleProvider::builder(arn).session_name("fleetwright").region(region);
+        if let Some(id) = external_id {
             provider = provider.external_id(id);
         }
         let provider = provider.configure(&config).build().await;
         config = config.to_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build();
+    }
+    if let Some(provider) = config.credentials_provider() {
+        let kept = KeptCredentials { provider, kept: Mutex::new(None) };
+        config = config.to_builder().credentials_provider(SharedCredentialsProvider::new(kept)).build();
     }
     let eks = aws_sdk_eks::config::Builder::from(&config).interceptor(calls.clone()).build();
     let iam = aws_sdk_iam::config::Builder::from(&config).interceptor(calls.clone()).build();
