@@ -4,6 +4,7 @@
 
 pub mod bad_inputs;
 pub mod bench;
+pub mod contract;
 pub mod doctor;
 pub mod drive;
 pub mod fleets;
