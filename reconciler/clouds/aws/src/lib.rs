@@ -16,11 +16,13 @@ mod inside;
 mod leftovers;
 mod listing;
 mod log_stream;
+mod marks;
 mod network;
 mod node_pools;
 mod owner;
 mod query;
 mod session;
+mod side_by_side;
 mod token;
 
 use std::collections::BTreeSet;

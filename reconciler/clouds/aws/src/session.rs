@@ -20,6 +20,7 @@ use tokio::sync::{Mutex, OnceCell};
 use crate::accounts::Accounts;
 use crate::calls::Calls;
 use crate::error::error;
+use crate::inside::Blocked;
 use crate::query::Query;
 
 /// A call that takes longer than this has an unknown result: the next plan looks.
@@ -54,6 +55,8 @@ pub struct Session {
     pub sts: aws_sdk_sts::Client,
     /// EC2, load balancers and quotas.
     pub query: Query,
+    /// What does not leave its cluster, as far as it was asked to.
+    pub blocked: Blocked,
     config: SdkConfig,
 }
 
@@ -225,6 +228,7 @@ async fn begin(
         kinesis: aws_sdk_kinesis::Client::from_conf(kinesis),
         sts: aws_sdk_sts::Client::from_conf(sts),
         query: Query::new(config.clone(), place.region.as_str(), calls)?,
+        blocked: Blocked::default(),
         config,
     })
 }

@@ -1,0 +1,25 @@
+//! Deleting a cluster: this one, and none that bears its name later.
+
+use fleetwright_clouds::{CloudError, Progress};
+use fleetwright_core::action::Action;
+use fleetwright_core::inventory::{ErrorClass, Phase};
+
+use super::live::ours;
+use crate::error::{from_sdk, settled};
+use crate::session::Session;
+
+/// Lifts its protection, and deletes it once that is lifted.
+pub async fn delete(session: &Session, action: &Action, id: &str) -> Result<Progress, CloudError> {
+    let Some(live) = ours(session, action, id).await? else { return Ok(Progress::Done) };
+    if live.phase == Phase::Deleting {
+        return Ok(Progress::InProgress);
+    }
+    if live.protected == Some(true) {
+        let lifted = session.eks.update_cluster_config().name(live.name()).deletion_protection(false).send().await;
+        lifted.map_err(from_sdk)?;
+        return Ok(Progress::InProgress);
+    }
+    let deleted = session.eks.delete_cluster().name(live.name()).send().await.map_err(from_sdk);
+    let accepted = settled(deleted, ErrorClass::NotFound)?;
+    Ok(accepted.map_or(Progress::Done, |_| Progress::InProgress))
+}

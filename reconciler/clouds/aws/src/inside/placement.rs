@@ -1,0 +1,178 @@
+//! Closing a cluster to new workloads, and opening it.
+//!
+//! It takes as many calls as there are nodes, so its tag says first that it is under way. Until all is done the cluster
+//! is told as open and as not whole: whoever drains it closes the rest, whoever serves from it opens it again.
+
+use std::sync::Arc;
+
+use fleetwright_clouds::{CloudError, Progress};
+use fleetwright_core::action::Action;
+use fleetwright_core::inventory::{ErrorClass, Phase, Placement};
+use fleetwright_schema::set::DrainMode;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::client::Kubernetes;
+use super::workloads;
+use crate::control_plane::{Live, ours_to_change, tag, untag};
+use crate::error::error;
+use crate::marks::PLACEMENT;
+use crate::owner::Tags;
+use crate::session::Session;
+use crate::side_by_side::side_by_side;
+
+/// What the tag says, with the number of workloads when closing began. Without the tag, placement is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placed {
+    /// Being closed or opened.
+    Changing(u32),
+    /// All nodes were cordoned.
+    Closed(u32),
+}
+
+impl Placed {
+    /// Whether a closing or opening was begun and not finished.
+    pub const fn is_changing(self) -> bool {
+        matches!(self, Self::Changing(_))
+    }
+    /// As it is told.
+    pub const fn placement(self) -> Placement {
+        match self {
+            Self::Changing(_) => Placement::Open,
+            Self::Closed(_) => Placement::Closed,
+        }
+    }
+    const fn before(self) -> u32 {
+        match self {
+            Self::Changing(before) | Self::Closed(before) => before,
+        }
+    }
+    fn text(self) -> String {
+        match self {
+            Self::Changing(before) => format!("changing:{before}"),
+            Self::Closed(before) => format!("closed:{before}"),
+        }
+    }
+}
+
+/// What the tags of a control plane say. What can't be read is unfinished, so that somebody finishes it.
+pub fn placed(tags: &Tags) -> Option<Placed> {
+    let text = tags.get(PLACEMENT)?;
+    let (word, number) = text.split_once(':').unwrap_or((text, ""));
+    let number = number.parse();
+    Some(match (word, number) {
+        ("closed", Ok(before)) => Placed::Closed(before),
+        (_, before) => Placed::Changing(before.unwrap_or(0)),
+    })
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Node {
+    metadata: NodeMetadata,
+    spec: NodeSpec,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct NodeMetadata {
+    name: String,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct NodeSpec {
+    unschedulable: bool,
+}
+
+/// Takes no new workloads; and asks those that run to leave, where that is wanted. The count of before is kept, however
+/// often this is repeated.
+pub async fn close(session: &Arc<Session>, action: &Action, id: &str, mode: DrainMode) -> Result<Progress, CloudError> {
+    let live = reachable(session, action, id).await?;
+    let kubernetes = Kubernetes::of(session, &live).await?;
+    let known = placed(&live.tags);
+    let before = match known {
+        Some(placed) => placed.before(),
+        None => workloads::number_open(&workloads::pods(&kubernetes).await?),
+    };
+    if known.is_none() {
+        write(session, &live, Placed::Changing(before)).await?;
+    }
+    cordon(&kubernetes, true).await?;
+    match mode {
+        // Moving workloads to another cluster is its owners' affair so far.
+        DrainMode::Wait | DrainMode::Migrate => {}
+        DrainMode::Evict => {
+            let pods = workloads::pods(&kubernetes).await?;
+            workloads::evict(session, &live, &kubernetes, pods).await?;
+        }
+    }
+    if known != Some(Placed::Closed(before)) {
+        write(session, &live, Placed::Closed(before)).await?;
+    }
+    Ok(Progress::Done)
+}
+
+/// Takes new workloads again; the tag goes last.
+pub async fn open(session: &Arc<Session>, action: &Action, id: &str) -> Result<Progress, CloudError> {
+    let live = reachable(session, action, id).await?;
+    let Some(known) = placed(&live.tags) else { return Ok(Progress::Done) };
+    if !known.is_changing() {
+        write(session, &live, Placed::Changing(known.before())).await?;
+    }
+    cordon(&Kubernetes::of(session, &live).await?, false).await?;
+    untag(session, &live.arn, vec![PLACEMENT.to_owned()]).await?;
+    Ok(Progress::Done)
+}
+
+async fn reachable(session: &Session, action: &Action, id: &str) -> Result<Box<Live>, CloudError> {
+    let live = ours_to_change(session, action, id).await?;
+    match live.phase {
+        Phase::Ready | Phase::Updating => Ok(live),
+        Phase::Creating | Phase::Failed | Phase::Deleting => {
+            let message = format!("{} does not answer in this state", live.name());
+            Err(error(ErrorClass::Conflict, "NotServing", message))
+        }
+    }
+}
+
+async fn write(session: &Session, live: &Live, placed: Placed) -> Result<(), CloudError> {
+    tag(session, &live.arn, Tags::from([(PLACEMENT.to_owned(), placed.text())])).await
+}
+
+/// Cordons or uncordons all nodes that are not yet; one that is gone meanwhile takes nothing.
+async fn cordon(kubernetes: &Kubernetes, closed: bool) -> Result<(), CloudError> {
+    let nodes: Vec<Node> = kubernetes.all("/api/v1/nodes").await?;
+    let others = nodes.into_iter().filter(|node| node.spec.unschedulable != closed);
+    let asked = others.map(|node| (kubernetes.clone(), node.metadata.name));
+    let all = side_by_side(asked, move |(kubernetes, name)| async move {
+        let value = if closed { json!(true) } else { json!(null) };
+        kubernetes.merge(&format!("/api/v1/nodes/{name}"), &json!({ "spec": { "unschedulable": value } })).await
+    });
+    all.await.map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(text: &str) -> Option<Placed> {
+        placed(&Tags::from([(PLACEMENT.to_owned(), text.to_owned())]))
+    }
+
+    #[test]
+    fn a_tag_is_read_as_it_was_written() {
+        for placed in [Placed::Closed(7), Placed::Changing(0)] {
+            assert_eq!(said(&placed.text()), Some(placed));
+        }
+        assert_eq!(placed(&Tags::new()), None);
+        assert_eq!(said("closed:many"), Some(Placed::Changing(0)), "somebody has to finish it");
+        assert_eq!(said("open"), Some(Placed::Changing(0)));
+    }
+
+    #[test]
+    fn what_is_half_done_is_told_as_open() {
+        assert_eq!(Placed::Changing(3).placement(), Placement::Open);
+        assert_eq!(Placed::Closed(3).placement(), Placement::Closed);
+    }
+}
