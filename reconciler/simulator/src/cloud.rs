@@ -1,8 +1,11 @@
 //! The front of direct calls: the trait of all clouds, and the faults that stand before and behind it.
 
+use std::collections::BTreeSet;
+
 use fleetwright_clouds::{Cloud, CloudError, CloudFuture, Progress};
 use fleetwright_core::action::Action;
 use fleetwright_core::inventory::{ErrorClass, Listing, Place, Step};
+use fleetwright_schema::names::ClusterName;
 use fleetwright_schema::units::{Duration, Timestamp};
 
 use crate::chance;
@@ -18,7 +21,7 @@ use crate::world::{CallCounts, Inner, World};
 const PAGE_LENGTH: usize = 100;
 
 impl Cloud for World {
-    fn observe<'a>(&'a self, place: &'a Place) -> CloudFuture<'a, Listing> {
+    fn observe<'a>(&'a self, place: &'a Place, _closely: &'a BTreeSet<ClusterName>) -> CloudFuture<'a, Listing> {
         Box::pin(async move { self.observe_now(place) })
     }
     fn perform<'a>(&'a self, action: &'a Action) -> CloudFuture<'a, Progress> {
@@ -78,33 +81,38 @@ impl CallError {
 }
 
 impl Inner {
-    fn counted<T>(
+    pub(crate) fn counted<T, E>(
         &mut self,
         place: &Place,
         kind: impl FnOnce(&mut CallCounts) -> &mut u64,
-        call: impl FnOnce(&mut Self) -> Result<T, CallError>,
-    ) -> Result<T, CallError> {
+        call: impl FnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<T, E> {
         self.calls += 1;
         *kind(self.counts_of(place)) += 1;
         call(self).inspect_err(|_| self.counts_of(place).failed += 1)
     }
-    fn counts_of(&mut self, place: &Place) -> &mut CallCounts {
+    pub(crate) fn counts_of(&mut self, place: &Place) -> &mut CallCounts {
         self.counts.entry(place.clone()).or_default()
     }
 
     fn observe(&mut self, place: &Place, now: Timestamp) -> Result<Listing, CallError> {
         self.admit(place, Step::ControlPlane, now)?;
-        let lag = self.state.faults.lag(place, now).unwrap_or_default().min(PAST_MAX).seconds();
-        let then = Timestamp::from_unix_seconds(now.unix_seconds().saturating_sub_unsigned(lag));
+        let then = self.time_shown(place, now);
         let resources = self.state.listing(place, now, then);
         self.counts_of(place).pages += resources.len().div_ceil(PAGE_LENGTH).max(1) as u64;
         Ok(resources.into_iter().collect())
     }
 
+    /// The time of which a reading of this place tells.
+    pub(crate) fn time_shown(&self, place: &Place, now: Timestamp) -> Timestamp {
+        let lag = self.state.faults.lag(place, now).unwrap_or_default().min(PAST_MAX).seconds();
+        Timestamp::from_unix_seconds(now.unix_seconds().saturating_sub_unsigned(lag))
+    }
+
     fn perform(&mut self, action: &Action, now: Timestamp) -> Result<Progress, CallError> {
         let call = call_of(action);
         self.admit(call.place, call.step, now)?;
-        self.refuse(&call, now)?;
+        self.refuse::<CallError>(&call, now)?;
         if self.hits("request", call.place, now, |odds| odds.lose_request_per_mille) {
             return Err(unknown_result(&call).into());
         }
@@ -120,7 +128,7 @@ impl Inner {
         }
     }
     /// Changes the world; whether the reply is to be lost.
-    fn change(
+    pub(crate) fn change(
         &mut self,
         call: &Call<'_>,
         id: &str,
@@ -148,7 +156,7 @@ impl Inner {
     }
 
     /// What stands before every call: outages, budgets and bad luck.
-    fn admit(&mut self, place: &Place, step: Step, now: Timestamp) -> Result<(), CloudError> {
+    pub(crate) fn admit(&mut self, place: &Place, step: Step, now: Timestamp) -> Result<(), CloudError> {
         let refused = |reason, message: &str| provider::error(place.cloud, step, reason, message.to_owned());
         if self.state.faults.outage(place, now) || self.hits("outage", place, now, |odds| odds.outage_per_mille) {
             return Err(refused(Reason::Outage, "the service is unavailable"));
@@ -167,14 +175,23 @@ impl Inner {
         };
         self.buckets.entry(place.clone()).or_insert_with(|| Bucket::full(rate, now)).take(rate, now)
     }
-    fn refuse(&mut self, call: &Call<'_>, now: Timestamp) -> Result<(), CallError> {
+    pub(crate) fn refuse<E>(&mut self, call: &Call<'_>, now: Timestamp) -> Result<(), E>
+    where
+        E: From<CloudError> + From<WorldError>,
+    {
         let Some((id, class)) = self.state.faults.refusal(call, now) else { return Ok(()) };
         self.commit(now, vec![Change::Used { id }], None)?;
         let message = format!("{} of {} is refused", call.step, call.cluster);
         Err(provider::error(call.place.cloud, call.step, Reason::of(class), message).into())
     }
     /// Whether this call is one of those that go wrong, of a thousand.
-    fn hits(&self, what: &str, place: &Place, now: Timestamp, odds: impl Fn(crate::faults::Odds) -> u32) -> bool {
+    pub(crate) fn hits(
+        &self,
+        what: &str,
+        place: &Place,
+        now: Timestamp,
+        odds: impl Fn(crate::faults::Odds) -> u32,
+    ) -> bool {
         let Some(per_mille) = self.state.faults.odds(place, now).map(odds).filter(|odds| *odds > 0) else {
             return false;
         };

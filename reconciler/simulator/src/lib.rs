@@ -13,6 +13,7 @@ mod chance;
 mod clock;
 mod cloud;
 mod faults;
+pub mod front;
 mod journal;
 mod lifecycle;
 mod provider;

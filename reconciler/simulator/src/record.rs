@@ -107,6 +107,18 @@ pub(crate) struct Record {
     /// Of a control plane.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) serving: Option<Serving>,
+    /// Of what was asked for over a wire front.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) wire: Option<Wire>,
+}
+
+/// What a wire front knows of a resource, and the world keeps for it without reading it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Wire {
+    pub(crate) kind: Arc<str>,
+    pub(crate) name: Arc<str>,
+    pub(crate) document: Arc<serde_json::Value>,
 }
 
 /// What faults do to the count of a cluster's workloads.
@@ -123,6 +135,10 @@ impl Record {
     }
     pub(crate) fn is_gone(&self, now: Timestamp) -> bool {
         self.life.phase(now).is_none()
+    }
+    /// Whether it is but a part of a step: one node group of several. A listing of steps does not show it.
+    pub(crate) fn is_part(&self) -> bool {
+        self.wire.is_some() && self.step != Step::ControlPlane
     }
     pub(crate) fn applied(&self, now: Timestamp) -> &Applied {
         self.life.replaced(now).unwrap_or(&self.applied)

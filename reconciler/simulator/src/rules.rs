@@ -2,23 +2,25 @@
 //! Nothing is changed here.
 
 mod create;
+mod serving;
 
 use std::sync::Arc;
 
 use fleetwright_clouds::{CloudError, Progress};
 use fleetwright_core::action::{Action, Effect};
-use fleetwright_core::inventory::{Phase, Placement, Step};
+use fleetwright_core::inventory::{Phase, Step};
 use fleetwright_schema::set::{ClusterSpec, DrainMode};
 use fleetwright_schema::status::{InfraServiceStatus, NodePoolStatus};
 use fleetwright_schema::units::{Duration, Timestamp};
 
-use crate::chance;
 use crate::faults::Call;
 use crate::lifecycle::{Applied, Life};
 use crate::provider::{self, Reason};
 use crate::record::{Id, Record, Verb};
 use crate::state::{Change, State};
-use crate::workloads::{self, Serving};
+
+pub(crate) use serving::Scene;
+use serving::{unborn_leftovers, without_services};
 
 /// An accepted action.
 #[derive(Debug)]
@@ -63,29 +65,6 @@ fn vanish_inside(state: &State, record: &Record) -> Vec<Change> {
     changes
 }
 
-/// When infra services go before they were ever ready, no workloads arrive and no load balancer is made.
-fn without_services(state: &State, services: &Record, now: Timestamp) -> Vec<Change> {
-    let Record { place, cluster, .. } = services;
-    let control_planes = state.of(place, cluster, Step::ControlPlane);
-    let idle = |control_plane: &Record| {
-        let serving = control_plane.serving.as_ref()?.not_filling(now)?;
-        Some(Change::Put(Box::new(control_plane.with_serving(serving, now))))
-    };
-    control_planes.flat_map(|c| idle(c).into_iter().chain(unborn_leftovers(state, c, now))).collect()
-}
-
-/// What this control plane has made, and what it is yet to make.
-fn leftovers_of<'a>(state: &'a State, control_plane: &'a Record) -> impl Iterator<Item = &'a Record> {
-    let leftovers = state.of(&control_plane.place, &control_plane.cluster, Step::Leftovers);
-    leftovers.filter(|record| record.maker.as_ref() == Some(&control_plane.id))
-}
-
-/// A load balancer that was to be made for workloads is not made when none may come.
-fn unborn_leftovers(state: &State, control_plane: &Record, now: Timestamp) -> Vec<Change> {
-    let unborn = leftovers_of(state, control_plane).filter(|record| record.created_at > now);
-    unborn.map(|record| Change::Remove { id: Arc::clone(&record.id) }).collect()
-}
-
 /// What a step takes from a spec.
 fn applied(step: Step, fingerprint: &Arc<str>, spec: &ClusterSpec) -> Applied {
     let pools = spec
@@ -125,12 +104,14 @@ impl<'a> Case<'a> {
             verb: Verb::of(&self.action.effect),
         }
     }
+    fn scene(&self) -> Scene<'a> {
+        Scene { state: self.state, now: self.now }
+    }
     /// How long an operation on this id takes.
     fn latency(&self, id: &str, what: &str) -> Duration {
         let call = self.call();
-        let median = provider::latency_median(call.place.cloud, call.step, call.verb).seconds();
-        let median = median * self.state.faults.latency_percent(&call, self.now) / 100;
-        Duration::from_seconds(chance::jittered_seconds(median, self.state.seed, &[id, call.verb.as_str(), what]))
+        let median = provider::latency_median(call.place.cloud, call.step, call.verb);
+        self.scene().latency(&call, median, id, what)
     }
     fn nothing_to_do(&self, id: &Id, progress: Progress) -> Decision {
         Decision { changes: Vec::new(), id: Arc::clone(id), progress }
@@ -225,26 +206,15 @@ impl<'a> Case<'a> {
             return Err(self.refused(Reason::InUse, format!("{id} can't be drained while it is {phase:?}")));
         }
         let Some(serving) = &record.serving else { return Ok(self.nothing_to_do(id, Progress::Done)) };
-        let drained = serving.drained(mode, self.leaving(id, mode), self.now);
+        let drained = serving.drained(mode, self.scene().leaving(id, mode), self.now);
         let stuck = self.state.count_faults(record, self.now).stuck;
         let progress = match drained.as_ref().unwrap_or(serving).count(self.now, stuck).running {
             0 => Progress::Done,
             _ => Progress::InProgress,
         };
-        let changes = drained.map_or_else(Vec::new, |serving| self.close(record, serving));
+        let changes = drained.map_or_else(Vec::new, |serving| self.scene().close(record, serving));
         Ok(self.done(id, changes, progress))
     }
-    /// How long a whole cluster takes to leave.
-    fn leaving(&self, id: &str, mode: DrainMode) -> Duration {
-        let median = workloads::leaving_median(mode).seconds();
-        Duration::from_seconds(chance::jittered_seconds(median, self.state.seed, &[id, "drain"]))
-    }
-    fn close(&self, control_plane: &Record, serving: Serving) -> Vec<Change> {
-        let closed = Change::Put(Box::new(control_plane.with_serving(serving, self.now)));
-        let unborn = unborn_leftovers(self.state, control_plane, self.now);
-        [closed].into_iter().chain(unborn).collect()
-    }
-
     fn open(&self, id: &Id) -> Result<Decision, CloudError> {
         let (record, phase) = self.find_control_plane(id)?;
         if !matches!(phase, Phase::Ready | Phase::Updating) {
@@ -254,7 +224,7 @@ impl<'a> Case<'a> {
         let Some(serving) = opened else { return Ok(self.nothing_to_do(id, Progress::Done)) };
         let open = record.with_serving(serving, self.now);
         let changes = match self.services_ready_at() {
-            Some(ready_at) => self.serves_from(&open, ready_at),
+            Some(ready_at) => self.scene().serves_from(&open, ready_at),
             None => vec![Change::Put(Box::new(open))],
         };
         Ok(self.done(id, changes, Progress::Done))
@@ -267,44 +237,5 @@ impl<'a> Case<'a> {
             Life::Changed { .. } => Some(self.now),
             Life::Made { fails: true, .. } | Life::Going { .. } => None,
         })
-    }
-
-    /// A control plane whose infra services are ready at this time: workloads arrive some minutes later, and the
-    /// cluster makes itself a load balancer for them.
-    fn serves_from(&self, control_plane: &Record, ready_at: Timestamp) -> Vec<Change> {
-        let Some(serving) = &control_plane.serving else { return Vec::new() };
-        let delay = chance::jittered_seconds(180, self.state.seed, &[&control_plane.id, "arrival"]);
-        let begins = ready_at.plus(Duration::from_seconds(delay));
-        let filling = serving.filling(begins, self.now).unwrap_or_else(|| serving.clone());
-        let serves = control_plane.with_serving(filling, self.now);
-        let opens = serves.serving.as_ref().is_some_and(|s| s.placement() == Placement::Open);
-        let makes = opens && leftovers_of(self.state, control_plane).next().is_none();
-        let leftovers = makes.then(|| self.leftovers(control_plane, ready_at.plus(Duration::from_seconds(delay / 2))));
-        [serves].into_iter().chain(leftovers).map(|record| Change::Put(Box::new(record))).collect()
-    }
-    /// The load balancer that a control plane makes. It is in the network, and is not told to be its maker's.
-    fn leftovers(&self, control_plane: &Record, created_at: Timestamp) -> Record {
-        let Record { place, cluster, set, ordinal, uses, .. } = control_plane;
-        let generation = self.state.generation(cluster, Step::Leftovers) + 1;
-        let networks = uses.iter().filter(|id| self.state.get(id).is_some_and(|used| used.step == Step::Network));
-        Record {
-            id: provider::id(self.state.seed, place, cluster, Step::Leftovers, generation),
-            place: place.clone(),
-            step: Step::Leftovers,
-            cluster: cluster.clone(),
-            set: set.clone(),
-            ordinal: *ordinal,
-            generation,
-            token: None,
-            params: 0,
-            created_at,
-            since: created_at,
-            life: Life::Made { ready_at: created_at, fails: false },
-            applied: Applied::default(),
-            uses: networks.cloned().collect(),
-            cidr: None,
-            maker: Some(Arc::clone(&control_plane.id)),
-            serving: None,
-        }
     }
 }

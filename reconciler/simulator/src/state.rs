@@ -122,15 +122,20 @@ impl State {
 
     /// A complete listing of a place as it is, or, late, as it was at `then`.
     pub(crate) fn listing(&self, place: &Place, now: Timestamp, then: Timestamp) -> Vec<Resource> {
+        let whole = self.records_at(place, now, then).into_iter().filter(|record| !record.is_part());
+        whole.filter_map(|record| self.seen(record, now.min(then))).collect()
+    }
+    /// The records of a place, in the order of listings, as they are or as they were at `then`.
+    pub(crate) fn records_at(&self, place: &Place, now: Timestamp, then: Timestamp) -> Vec<&Record> {
         let Some(shelf) = self.places.get(place) else { return Vec::new() };
         let present = shelf.index.iter().filter_map(|(_, _, id)| self.get(id)).filter(|record| record.since <= then);
         if now <= then {
-            return present.filter_map(|record| self.seen(record, now)).collect();
+            return present.collect();
         }
         let past = shelf.past.iter().filter(|(until, record)| record.since <= then && then < *until);
         let mut was: Vec<&Record> = present.chain(past.map(|(_, record)| record)).collect();
         was.sort_by(|a, b| (&a.cluster, a.step, &a.id).cmp(&(&b.cluster, b.step, &b.id)));
-        was.into_iter().filter_map(|record| self.seen(record, then)).collect()
+        was
     }
     /// What a reading shows of a resource.
     pub(crate) fn seen(&self, record: &Record, now: Timestamp) -> Option<Resource> {

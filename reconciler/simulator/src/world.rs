@@ -124,7 +124,8 @@ impl World {
     /// Everything that exists, what is being deleted included: the truth, no matter what faults show.
     pub fn resources(&self) -> Result<Vec<Standing>, WorldError> {
         self.with(|inner, now| {
-            let seen = inner.state.records().filter_map(|record| {
+            let whole = inner.state.records().filter(|record| !record.is_part());
+            let seen = whole.filter_map(|record| {
                 let (place, cidr) = (record.place.clone(), record.cidr.clone());
                 Some(Standing { place, resource: inner.state.seen(record, now)?, cidr })
             });

@@ -239,6 +239,7 @@ impl Request<'_> {
             cidr: self.cidr.filter(|_| self.step() == Step::Network).cloned(),
             maker: None,
             serving: (self.step() == Step::ControlPlane).then(|| Serving::new(load())),
+            wire: None,
         }
     }
     /// With its infra services, a cluster begins to serve.
@@ -248,7 +249,7 @@ impl Request<'_> {
             return Vec::new();
         }
         let control_planes = state.of(&action.place, &action.key.cluster, Step::ControlPlane);
-        control_planes.flat_map(|control_plane| self.case.serves_from(control_plane, ready_at)).collect()
+        control_planes.flat_map(|control_plane| self.case.scene().serves_from(control_plane, ready_at)).collect()
     }
 }
 
