@@ -40,6 +40,8 @@ pub fn classify(code: &str, status: u16) -> ErrorClass {
         | "InvalidParameterValue.Conflict"
         | "ResourceAlreadyExistsException"
         | "OperationNotPermitted.InUse"
+        | "VolumeInUse"
+        | "Resource.AlreadyAssociated"
         | "IdempotentParameterMismatch.InFlight" => Conflict,
         "ResourceLimitExceededException"
         | "LimitExceeded"
@@ -61,7 +63,7 @@ pub fn classify(code: &str, status: u16) -> ErrorClass {
         | "Blocked" => Denied,
         // Of our own making only as long as nobody renews them: the next plan asks the chain again.
         "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" => Denied,
-        "NoSuchEntity" | "ResourceNotFoundException" | "NotFoundException" => NotFound,
+        "NoSuchEntity" | "ResourceNotFoundException" | "NotFoundException" | "Gateway.NotAttached" => NotFound,
         "ServiceUnavailable"
         | "ServiceUnavailableException"
         | "Unavailable"
@@ -74,7 +76,11 @@ pub fn classify(code: &str, status: u16) -> ErrorClass {
         "RequestTimeout" | "RequestTimeoutException" => UnknownResult,
         code if code.ends_with(".NotFound") || code.ends_with("NotFound") => NotFound,
         code if code.ends_with("LimitExceeded") => Quota,
-        code if code.ends_with(".InUse") || code.ends_with(".Duplicate") || code.ends_with("AlreadyExists") => Conflict,
+        code
+            if [".InUse", ".Duplicate", ".Conflict", "AlreadyExists"].iter().any(|end| code.ends_with(end)) =>
+        {
+            Conflict
+        }
         _ => of_status(status),
     }
 }
@@ -168,6 +174,8 @@ mod tests {
             ("DependencyViolation", 400, ErrorClass::Conflict),
             ("InvalidVpcID.NotFound", 400, ErrorClass::NotFound),
             ("VpcLimitExceeded", 400, ErrorClass::Quota),
+            ("InvalidSubnet.Conflict", 400, ErrorClass::Conflict),
+            ("InvalidPermission.Duplicate", 400, ErrorClass::Conflict),
             ("InvalidGroup.InUse", 400, ErrorClass::Conflict),
             ("ExpiredToken", 403, ErrorClass::Denied),
             ("UnsupportedAvailabilityZoneException", 400, ErrorClass::Invalid),

@@ -79,10 +79,10 @@ impl Query {
         Ok(Self { http: http.build().map_err(failed)?, config, region: region.to_owned(), calls })
     }
 
-    fn endpoint(&self, service: Service) -> String {
+    fn endpoint(&self, name: &str, id: &str) -> String {
         let suffix = if partition(&self.region) == "aws-cn" { "amazonaws.com.cn" } else { "amazonaws.com" };
-        let own = || format!("https://{}.{}.{suffix}", service.name(), self.region);
-        endpoint_override(&self.config, service.id()).unwrap_or_else(own)
+        let own = || format!("https://{name}.{}.{suffix}", self.region);
+        endpoint_override(&self.config, id).unwrap_or_else(own)
     }
 
     /// One call.
@@ -90,10 +90,22 @@ impl Query {
         let mut form =
             vec![("Action".to_owned(), operation.to_owned()), ("Version".to_owned(), service.version().to_owned())];
         form.extend(params.iter().cloned());
-        let body = encoded(&form);
-        let url = format!("{}/", self.endpoint(service).trim_end_matches('/'));
-        let request = self.signed(service, &url, &body).await?;
-        self.calls.count(service.name(), operation);
+        let headers = [("content-type", "application/x-www-form-urlencoded; charset=utf-8")];
+        let message = Message { endpoint: self.endpoint(service.name(), service.id()), headers: &headers, body: encoded(&form) };
+        self.send(service.name(), operation, message).await
+    }
+
+    /// One call to Service Quotas, which speaks JSON.
+    pub async fn service_quotas(&self, operation: &str, body: &serde_json::Value) -> Result<Reply, CloudError> {
+        let target = format!("ServiceQuotasV20190624.{operation}");
+        let headers = [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target.as_str())];
+        let endpoint = self.endpoint("servicequotas", "Service Quotas");
+        self.send("servicequotas", operation, Message { endpoint, headers: &headers, body: body.to_string() }).await
+    }
+
+    async fn send(&self, service: &str, operation: &str, message: Message<'_>) -> Result<Reply, CloudError> {
+        let request = self.signed(service, message).await?;
+        self.calls.count(service, operation);
         let lost = |why: reqwest::Error| {
             let class = if why.is_connect() { ErrorClass::Outage } else { ErrorClass::UnknownResult };
             error(class, "ConnectionLost", innermost(&why))
@@ -104,34 +116,44 @@ impl Query {
         if (200..300).contains(&status) {
             return Ok(Reply(text));
         }
-        let (code, message) = told(&text).unwrap_or_else(|| ("UnknownError".to_owned(), format!("status {status}")));
+        let told = told(&text).or_else(|| told_in_json(&text));
+        let (code, message) = told.unwrap_or_else(|| ("UnknownError".to_owned(), format!("status {status}")));
         let retry_after = retry_after(wait.as_ref().and_then(|wait| wait.to_str().ok()));
         Err(CloudError { class: classify(&code, status), code, message, retry_after })
     }
 
-    async fn signed(&self, service: Service, url: &str, body: &str) -> Result<reqwest::Request, CloudError> {
+    async fn signed(&self, service: &str, message: Message<'_>) -> Result<reqwest::Request, CloudError> {
         let failed = |what: String| error(ErrorClass::Invalid, "RequestNotBuilt", what);
+        let Message { endpoint, headers, body } = message;
+        let url = format!("{}/", endpoint.trim_end_matches('/'));
         let identity = credentials(&self.config).await?.into();
         let params = v4::SigningParams::builder()
             .identity(&identity)
             .region(&self.region)
-            .name(service.name())
+            .name(service)
             .time(SystemTime::now())
             .settings(SigningSettings::default())
             .build()
             .map_err(|why| failed(why.to_string()))?;
-        const FORM: &str = "application/x-www-form-urlencoded; charset=utf-8";
-        let headers = [("content-type", FORM)];
-        let signable = SignableRequest::new("POST", url, headers.into_iter(), SignableBody::Bytes(body.as_bytes()))
-            .map_err(|why| failed(why.to_string()))?;
+        let signable =
+            SignableRequest::new("POST", &url, headers.iter().copied(), SignableBody::Bytes(body.as_bytes()))
+                .map_err(|why| failed(why.to_string()))?;
         let (instructions, _) = sign(signable, &params.into()).map_err(|why| failed(why.to_string()))?.into_parts();
-        let mut request = http::Request::post(url)
-            .header("content-type", FORM)
-            .body(body.to_owned())
-            .map_err(|why| failed(why.to_string()))?;
+        let mut request = http::Request::post(&url);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut request = request.body(body).map_err(|why| failed(why.to_string()))?;
         instructions.apply_to_request_http1x(&mut request);
         reqwest::Request::try_from(request).map_err(|why| failed(why.to_string()))
     }
+}
+
+/// What is signed and sent.
+struct Message<'a> {
+    endpoint: String,
+    headers: &'a [(&'a str, &'a str)],
+    body: String,
 }
 
 /// The innermost cause, without the address that was asked.
@@ -162,6 +184,14 @@ fn told(text: &str) -> Option<(String, String)> {
     Some((child("Code")?.to_owned(), child("Message").unwrap_or_default().to_owned()))
 }
 
+/// Code and message of an error in JSON, `{"__type": "com.amazonaws…#NoSuchResourceException", "message": …}`.
+fn told_in_json(text: &str) -> Option<(String, String)> {
+    let error: serde_json::Value = serde_json::from_str(text).ok()?;
+    let kind = error.get("__type")?.as_str()?;
+    let message = error.get("message").or_else(|| error.get("Message")).and_then(serde_json::Value::as_str);
+    Some((kind.rsplit('#').next().unwrap_or(kind).to_owned(), message.unwrap_or_default().to_owned()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,6 +203,8 @@ mod tests {
         assert_eq!(told(ec2), Some(("DependencyViolation".to_owned(), "in use".to_owned())));
         assert_eq!(told(elb), Some(("Throttling".to_owned(), String::new())));
         assert_eq!(told("<html>"), None);
+        let json = "{\"__type\": \"com.amazonaws.x#NoSuchResourceException\", \"message\": \"none\"}";
+        assert_eq!(told_in_json(json), Some(("NoSuchResourceException".to_owned(), "none".to_owned())));
     }
 
     #[test]

@@ -1,0 +1,103 @@
+//! A simulated AWS of its own for each test, reached through a door at which calls can be lost.
+
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use aws_config::{BehaviorVersion, Region};
+use aws_credential_types::Credentials;
+use fleetwright_aws::Aws;
+use fleetwright_clouds::Access;
+
+use crate::door::Door;
+
+pub const REGION: &str = "eu-west-1";
+
+pub struct Moto {
+    child: Child,
+    port: u16,
+    http: reqwest::Client,
+    pub door: Door,
+}
+
+impl Drop for Moto {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Moto {
+    /// Starts one; none, where it is not said where to find it.
+    pub fn start(test: &str) -> Option<Self> {
+        let Some(bin) = std::env::var_os("FLEETWRIGHT_PYTHON_BIN") else {
+            println!("skipped: {test}, for FLEETWRIGHT_PYTHON_BIN does not say where moto_server is");
+            return None;
+        };
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let child = Command::new(PathBuf::from(bin).join("moto_server"))
+            .args(["-H", "127.0.0.1", "-p", &port.to_string()])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let started = Self { child, port, http: reqwest::Client::new(), door: Door::open(port) };
+        let until = Instant::now() + Duration::from_secs(60);
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(Instant::now() < until, "moto does not start");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Some(started)
+    }
+
+    /// The adapter, before this AWS.
+    pub async fn aws(&self) -> Aws {
+        let credentials = Credentials::new("AKIDEXAMPLE", "secret", None, None, "test");
+        let config = aws_config::defaults(BehaviorVersion::latest())
+            .region(Region::new(REGION))
+            .credentials_provider(credentials)
+            .endpoint_url(format!("http://127.0.0.1:{}", self.door.port))
+            .load()
+            .await;
+        Aws::with_config(config, Access::ReadWrite)
+    }
+
+    /// Everything in it is gone.
+    pub async fn reset(&self) {
+        let url = format!("http://127.0.0.1:{}/moto-api/reset", self.port);
+        self.http.post(url).send().await.unwrap().error_for_status().unwrap();
+        self.door.open_again();
+    }
+
+    /// A call beside the door, as of a person: `ec2`, `CreateVpc`, `CidrBlock=10.0.0.0/16`.
+    pub async fn call(&self, service: &str, version: &str, call: &str) -> String {
+        let key = format!("AKID/20260101/{REGION}/{service}/aws4_request");
+        let url = format!("http://127.0.0.1:{}/", self.port);
+        let (action, rest) = call.split_once('&').unwrap_or((call, ""));
+        let request = self.http.post(url).header("content-type", "application/x-www-form-urlencoded").header(
+            "authorization",
+            format!("AWS4-HMAC-SHA256 Credential={key}, SignedHeaders=host, Signature=0"),
+        );
+        let reply = request.body(format!("Action={action}&Version={version}&{rest}")).send().await.unwrap();
+        let (status, text) = (reply.status(), reply.text().await.unwrap());
+        assert!(status.is_success(), "{call}: {text}");
+        text
+    }
+
+    pub async fn ec2(&self, call: &str) -> String {
+        self.call("ec2", "2016-11-15", call).await
+    }
+
+    /// The text of an element of the reply.
+    pub async fn ec2_id(&self, call: &str, element: &str) -> String {
+        element_of(&self.ec2(call).await, element)
+    }
+}
+
+/// The text of the first element of this name.
+pub fn element_of(text: &str, element: &str) -> String {
+    let document = roxmltree::Document::parse(text).unwrap();
+    let node = document.descendants().find(|node| node.tag_name().name() == element);
+    node.and_then(|node| node.text()).unwrap_or_else(|| panic!("no {element} in {text}")).to_owned()
+}
