@@ -22,6 +22,13 @@ session = boto3.Session(aws_access_key_id="AK", aws_secret_access_key="testing",
 eks = session.client("eks", endpoint_url=URL, config=Config(retries={"max_attempts": 0}))
 shapes = Shapes(eks.meta.service_model)
 
+# A judge that finds nothing wrong with this judges nothing.
+probe = Shapes(eks.meta.service_model)
+probe.reply("DescribeCluster", 200, {}, {"cluster": {"status": "ASLEEP", "colour": 1, "version": 1.33}})
+probe.reply("DescribeCluster", 400, {"x-amzn-errortype": "ResourceNotFoundException"}, {"message": "x"})
+probe.request("CreateCluster", {"name": "x", "roleArn": "y"})
+assert len(probe.problems) == 5, probe.problems
+
 
 def on_request(model, params, **_):
     body = params["body"]

@@ -127,3 +127,44 @@ fn moment(text: &str) -> Option<Timestamp> {
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Made by botocore, for the cluster `serving-1`, with the secret key `testing`.
+    const URL: &str = "https://sts.eu-west-1.amazonaws.com/?Action=GetCallerIdentity&Version=2011-06-15\
+        &X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIDEXAMPLE%2F20261122%2Feu-west-1%2Fsts%2Faws4_request\
+        &X-Amz-Date=20261122T052434Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host%3Bx-k8s-aws-id\
+        &X-Amz-Signature=663f6ccb60067a58785e9f250fcc3ae5c5d6b99759c60768cf06ee5c47e01130";
+
+    fn judged(url: &str, cluster: &str, secret_key: &str, minutes: u64) -> Result<String, &'static str> {
+        let signed_at: Timestamp = "2026-11-22T05:24:34Z".parse().unwrap();
+        let now = signed_at.plus(fleetwright_schema::units::Duration::from_minutes(minutes));
+        let token = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(url));
+        check(&token, cluster, &[secret_key.to_owned()], now)
+    }
+
+    #[test]
+    fn a_token_is_of_one_cluster_one_key_and_a_quarter_of_an_hour() {
+        assert_eq!(judged(URL, "serving-1", "testing", 15), Ok("eu-west-1".to_owned()));
+        assert!(judged(URL, "serving-1", "testing", 16).is_err());
+        assert!(judged(URL, "serving-2", "testing", 0).is_err());
+        assert!(judged(URL, "serving-1", "guessed", 0).is_err());
+    }
+
+    #[test]
+    fn a_token_is_a_call_of_sts_and_nothing_else() {
+        for (old, new) in [
+            ("https://sts.eu-west-1.amazonaws.com", "https://sts.example.com"),
+            ("GetCallerIdentity", "AssumeRole"),
+            ("X-Amz-Expires=60", "X-Amz-Expires=9000"),
+            ("host%3Bx-k8s-aws-id", "host"),
+            ("20261122%2Feu-west-1", "20261122%2Fus-east-1"),
+            ("&Version", "&Marker=1&Version"),
+        ] {
+            assert!(judged(&URL.replace(old, new), "serving-1", "testing", 0).is_err(), "{new}");
+        }
+        assert!(check("Bearer", "serving-1", &[], Timestamp::MIN).is_err());
+    }
+}
