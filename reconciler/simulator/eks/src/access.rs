@@ -50,7 +50,7 @@ fn make(
     let (sort, name) = split(principal).ok_or_else(|| no_principal(principal))?;
     let account = principal.split(':').nth(4).unwrap_or_default();
     let is_own = call.operation == "CreateAccessEntry";
-    let username = match (is_own.then(|| call.text("username")).unwrap_or_default(), kind, sort) {
+    let username = match (if is_own { call.text("username") } else { "" }, kind, sort) {
         ("", "STANDARD", "role") => format!("arn:aws:sts::{account}:assumed-role/{name}/{{{{SessionName}}}}"),
         ("", "STANDARD", _) => principal.to_owned(),
         ("", ..) => "system:node:{{EC2PrivateDNSName}}".to_owned(),

@@ -124,7 +124,7 @@ fn take_query(
         let Some((member, shape)) = members.iter().find(named) else {
             return Err(invalid(format!("there is no parameter {key}")));
         };
-        let value = MODEL.shapes.from_text(&shape.shape, text).map_err(invalid)?;
+        let value = MODEL.shapes.read(&shape.shape, text).map_err(invalid)?;
         match (params.get_mut(member), value) {
             (Some(Value::Array(all)), Value::Array(more)) => all.extend(more),
             (Some(_), _) => return Err(invalid(format!("{key} is there twice"))),

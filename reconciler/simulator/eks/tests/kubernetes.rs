@@ -56,6 +56,18 @@ async fn all_nodes_closed_is_placement_closed_and_one_opened_opens_it() {
 }
 
 #[tokio::test]
+async fn what_was_kept_out_before_it_came_comes_when_nodes_are_opened() {
+    let lab = lab().await;
+    lab.built("serving-3").await;
+    lab.cordon("serving-3", true).await;
+    lab.wait(30);
+    assert!(lab.pods("serving-3").await.is_empty());
+    lab.cordon("serving-3", false).await;
+    lab.wait(10);
+    assert!(!lab.pods("serving-3").await.is_empty());
+}
+
+#[tokio::test]
 async fn evictions_empty_a_closed_cluster_sooner_and_an_open_one_not_at_all() {
     let lab = full().await;
     let pod = lab.pods("serving-3").await.remove(1);

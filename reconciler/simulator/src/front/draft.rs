@@ -229,12 +229,13 @@ impl<'a> Draft<'a> {
         let changes = drained.map_or_else(Vec::new, |serving| scene.close(record, serving));
         self.take_in(changes);
     }
-    /// Opens placement: what left comes back; nothing where it is open.
-    pub fn open(&mut self, control_plane: &Arc<str>) {
-        let Some(record) = self.view.record(control_plane) else { return };
+    /// Opens placement: what left comes back. Whether it was closed.
+    pub fn open(&mut self, control_plane: &Arc<str>) -> bool {
         let now = self.view.scene.now;
-        if let Some(serving) = record.serving.as_ref().and_then(|serving| serving.opened(now)) {
-            self.put(record.with_serving(serving, now));
-        }
+        let Some(record) = self.view.record(control_plane) else { return false };
+        let Some(serving) = record.serving.as_ref().and_then(|serving| serving.opened(now)) else { return false };
+        let open = record.with_serving(serving, now);
+        self.put(open);
+        true
     }
 }

@@ -150,7 +150,12 @@ pub(super) fn patch(asked: &Asked<'_>, name: &str) -> Result<Value, Failure> {
         match closes {
             true if known.is_subset(&names) => draft.drain(&cluster.id, DrainMode::Wait),
             true => {}
-            false => draft.open(&cluster.id),
+            // Those that were kept out before they ever came, come now.
+            false if draft.open(&cluster.id) => {
+                let now = draft.time();
+                draft.serve_from(&cluster.id, now, asked.app.options.makes_leftovers);
+            }
+            false => {}
         }
         Ok(())
     })?;

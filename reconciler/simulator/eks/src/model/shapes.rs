@@ -116,7 +116,7 @@ impl Shapes {
         }
     }
     /// A value out of a query.
-    pub(super) fn from_text(&self, name: &str, text: &str) -> Result<Value, String> {
+    pub(super) fn read(&self, name: &str, text: &str) -> Result<Value, String> {
         match self.get(name) {
             Some(Shape::Integer { .. }) => match text.parse::<i64>() {
                 Ok(number) => Ok(json!(number)),
@@ -126,7 +126,7 @@ impl Shapes {
                 Ok(flag) => Ok(json!(flag)),
                 Err(_) => Err(format!("{text} is neither true nor false")),
             },
-            Some(Shape::List { member, .. }) => Ok(json!([self.from_text(&member.shape, text)?])),
+            Some(Shape::List { member, .. }) => Ok(json!([self.read(&member.shape, text)?])),
             _ => Ok(json!(text)),
         }
     }
