@@ -15,7 +15,7 @@ use fleetwright_schema::documents::AwsAccount;
 use fleetwright_schema::set::{ClusterSpec, Feature};
 
 use super::live::{Reach, Seen, describe, not_ours, version_text};
-use crate::error::{error, from_sdk, settled};
+use crate::error::{error, from_sdk};
 use crate::identity::Role;
 use crate::marks::with_list;
 use crate::network;
@@ -60,18 +60,21 @@ pub async fn create(
         .set_tags(Some(tags.into_iter().collect()))
         .send()
         .await;
-    match settled(made.map_err(from_sdk), ErrorClass::Conflict)? {
-        Some(_) => Ok(Progress::InProgress),
-        None => taken(session, action).await,
+    match made.map_err(from_sdk) {
+        Ok(_) => Ok(Progress::InProgress),
+        Err(why) if matches!(why.class, ErrorClass::Conflict | ErrorClass::Invalid) => {
+            taken(session, action, why).await
+        }
+        Err(why) => Err(why),
     }
 }
 
-/// The name is in use: by what an earlier call made, whose reply was lost, or by somebody else.
-async fn taken(session: &Session, action: &Action) -> Result<Progress, CloudError> {
+/// The name is in use, or so is the token with other settings of the account: by what an earlier call made, whose reply
+/// was lost, or by somebody else.
+async fn taken(session: &Session, action: &Action, why: CloudError) -> Result<Progress, CloudError> {
     match describe(session, action.key.cluster.as_str()).await? {
         Seen::Ours(live) if live.owner == Owner::of(action) => Ok(Progress::InProgress),
-        // Deleted at this moment; the next plan sees it gone.
-        Seen::Gone => Ok(Progress::InProgress),
+        Seen::Gone => Err(why),
         Seen::Foreign | Seen::Ours(_) => Err(not_ours(action)),
     }
 }

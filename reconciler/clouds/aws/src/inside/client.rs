@@ -140,12 +140,12 @@ fn eviction(namespace: &str, pod: &str) -> Value {
     })
 }
 
-/// Why an eviction was refused: the budget, where one is named.
+/// Why an eviction was refused: the name of the budget, where there is one in `The disruption budget api needs 3 …`.
 fn refusal(status: &Value) -> String {
     let causes = status["details"]["causes"].as_array().into_iter().flatten();
-    let budget =
-        causes.filter(|cause| cause["reason"] == "DisruptionBudget").find_map(|cause| cause["message"].as_str());
-    budget.or(status["message"].as_str()).unwrap_or("refused").to_owned()
+    let said = causes.filter(|cause| cause["reason"] == "DisruptionBudget").find_map(|cause| cause["message"].as_str());
+    let budget = said.and_then(|said| said.strip_prefix("The disruption budget ")?.split(' ').next());
+    budget.or(said).or(status["message"].as_str()).unwrap_or("refused").to_owned()
 }
 
 fn encoded(query: &[(&str, &str)]) -> String {
@@ -202,7 +202,7 @@ mod tests {
             "message": "Cannot evict pod as it would violate the pod's disruption budget.",
             "details": { "causes": [{ "reason": "DisruptionBudget", "message": "The disruption budget api needs 3" }] },
         });
-        assert_eq!(refusal(&status), "The disruption budget api needs 3");
+        assert_eq!(refusal(&status), "api");
         assert_eq!(refusal(&json!({ "message": "too many" })), "too many");
         assert_eq!(refusal(&Value::Null), "refused");
     }

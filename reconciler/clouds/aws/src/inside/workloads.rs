@@ -98,7 +98,7 @@ impl Blocked {
         let Some(refused) = known.get(cluster) else { return Vec::new() };
         let told = running.iter().filter_map(|pod| {
             let name = pod.full_name();
-            refused.get(&name).map(|why| format!("{name}: {why}"))
+            refused.get(&name).map(|why| format!("{name} ({why})"))
         });
         told.take(NAMED_MAX).collect()
     }
@@ -223,8 +223,8 @@ mod tests {
     fn a_refusal_is_told_while_its_pod_runs() {
         let (blocked, cluster) = (Blocked::default(), "serving-1".parse().unwrap());
         let pod = pod(json!({}));
-        blocked.note(&cluster, BTreeMap::from([("web/api-1".to_owned(), "budget api".to_owned())]));
-        assert_eq!(blocked.of(&cluster, &[&pod]), ["web/api-1: budget api"]);
+        blocked.note(&cluster, BTreeMap::from([("web/api-1".to_owned(), "api".to_owned())]));
+        assert_eq!(blocked.of(&cluster, &[&pod]), ["web/api-1 (api)"]);
         assert_eq!(blocked.of(&cluster, &[]), Vec::<String>::new());
         blocked.note(&cluster, BTreeMap::new());
         assert_eq!(blocked.of(&cluster, &[&pod]), Vec::<String>::new());

@@ -20,6 +20,9 @@ use crate::marks::Mark;
 use crate::owner::{Tags, applied_of, short_hash};
 use crate::session::Session;
 
+/// In place of the hash of what is there: it equals none.
+const UNFINISHED: &str = "unfinished";
+
 /// One short step.
 pub async fn perform(session: &Arc<Session>, action: &Action) -> Result<Progress, CloudError> {
     match &action.effect {
@@ -52,15 +55,28 @@ async fn bring(
     let groups = groups(session, &live).await?;
     // Before the nodes: none is ready without a network of its own.
     let addons = addons::bring(session, &live, &spec.tags).await?;
+    let whole = addons && is_whole(&groups, &wanted, live.minor);
+    if !whole {
+        unfinish(session, &live, fingerprint, &sum(&groups)).await?;
+    }
     for difference in differences(&groups, &wanted, live.minor) {
         call(session, &live, token, difference).await?;
     }
-    if !addons || !is_whole(&groups, &wanted, live.minor) || !addons::fit(session, &live, live.minor).await? {
+    if !whole || !addons::fit(session, &live, live.minor).await? {
         return Ok(Progress::InProgress);
     }
     let mark = Mark { print: fingerprint.to_owned(), sum: sum(&groups) };
     tag(session, &live.arn, Tags::from([(applied_of(Step::NodePools), mark.text())])).await?;
     Ok(Progress::Done)
+}
+
+/// What somebody took away is missed until it is there again, and not only when it is next looked for: a mark that says
+/// that all is well says so no longer.
+async fn unfinish(session: &Session, live: &Live, fingerprint: &str, sum: &str) -> Result<(), CloudError> {
+    let says_whole = |mark: &Mark| mark.print == fingerprint && mark.sum == sum;
+    let Some(mark) = Mark::of(&live.tags, Step::NodePools).filter(says_whole) else { return Ok(()) };
+    let mark = Mark { sum: UNFINISHED.to_owned(), ..mark };
+    tag(session, &live.arn, Tags::from([(applied_of(Step::NodePools), mark.text())])).await
 }
 
 async fn call(session: &Session, live: &Live, token: &str, difference: Difference) -> Result<(), CloudError> {
