@@ -28,6 +28,7 @@ use fleetwright_schema::units::Timestamp;
 use serde_json::Value;
 
 use crate::error::{error, found, from_sdk, settled};
+use crate::marks::{TagChange, with_list};
 use crate::owner::{Owner, Tags};
 use crate::session::Session;
 
@@ -172,7 +173,7 @@ fn wanted_tags(owner: &Owner, of_set: &Tags) -> Tags {
     let taken = |key: &str| ours.keys().any(|own| own.eq_ignore_ascii_case(key));
     let of_set =
         of_set.iter().filter(|(key, _)| !taken(key)).map(|(key, value)| (key.clone(), value.clone())).collect();
-    owner.tags(Step::Identity, &of_set)
+    with_list(owner.tags(Step::Identity, &of_set), &of_set)
 }
 
 fn described(owner: &Owner, applied: &str) -> String {
@@ -211,16 +212,15 @@ fn iam_tags<'a>(tags: impl Iterator<Item = (&'a String, &'a String)>) -> Result<
     tags.map(|pair| tag(pair).map_err(invalid)).collect()
 }
 
+/// What leaves the set goes before the list of what came from it is written anew.
 async fn bring_tags(session: &Session, role: &Found, wanted: &Tags) -> Result<(), CloudError> {
-    let has = tags_of(role);
-    let spare: Vec<String> = has.keys().filter(|key| !wanted.contains_key(*key)).cloned().collect();
-    if !spare.is_empty() {
-        let untag = session.iam.untag_role().role_name(role.role_name()).set_tag_keys(Some(spare));
+    let TagChange { set, remove } = TagChange::between(&tags_of(role), wanted);
+    if !remove.is_empty() {
+        let untag = session.iam.untag_role().role_name(role.role_name()).set_tag_keys(Some(remove));
         untag.send().await.map_err(from_sdk)?;
     }
-    let missing = iam_tags(wanted.iter().filter(|(key, value)| has.get(*key) != Some(value)))?;
-    if !missing.is_empty() {
-        let tag = session.iam.tag_role().role_name(role.role_name()).set_tags(Some(missing));
+    if !set.is_empty() {
+        let tag = session.iam.tag_role().role_name(role.role_name()).set_tags(Some(iam_tags(set.iter())?));
         tag.send().await.map_err(from_sdk)?;
     }
     Ok(())

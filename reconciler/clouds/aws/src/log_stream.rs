@@ -21,6 +21,7 @@ use fleetwright_schema::units::Timestamp;
 
 use crate::cache::Cache;
 use crate::error::{error, found, from_sdk};
+use crate::marks::{TagChange, with_list};
 use crate::owner::{APPLIED, Owner, Tags, fitting};
 use crate::session::Session;
 
@@ -216,7 +217,7 @@ async fn make(
     of_set: &Tags,
     fingerprint: &str,
 ) -> Result<Progress, CloudError> {
-    let wanted = owner.tags(Step::LogStream, of_set);
+    let wanted = with_list(owner.tags(Step::LogStream, of_set), of_set);
     let is_new = stream.is_none();
     let Some((stream, encrypted)) = (match stream {
         None => create(session, owner, &wanted).await?,
@@ -224,12 +225,11 @@ async fn make(
     }) else {
         return Ok(Progress::InProgress);
     };
-    let mut has = tags_of(session, &owner.cluster).await?;
+    let has = tags_of(session, &owner.cluster).await?;
     // That it is ours is known of one that was made just now, also on a server that drops the tags of a creation.
     if !(is_new && has.is_empty()) {
         check_ours(owner, &has)?;
     }
-    has.remove(APPLIED);
     bring_tags(session, owner, &has, &wanted).await?;
     if stream.status != StreamStatus::Active {
         return Ok(Progress::InProgress);
@@ -263,18 +263,16 @@ async fn create(session: &Session, owner: &Owner, tags: &Tags) -> Result<Option<
     look(session, &owner.cluster).await
 }
 
+/// What leaves the set goes before the list of what came from it is written anew.
 async fn bring_tags(session: &Session, owner: &Owner, has: &Tags, wanted: &Tags) -> Result<(), CloudError> {
-    let name = stream_name(&owner.cluster);
-    let spare: Vec<String> = has.keys().filter(|key| !wanted.contains_key(*key)).cloned().collect();
-    if !spare.is_empty() {
-        let remove = session.kinesis.remove_tags_from_stream().stream_name(&name).set_tag_keys(Some(spare));
-        remove.send().await.map_err(failed)?;
+    let (name, TagChange { set, remove }) = (stream_name(&owner.cluster), TagChange::between(has, wanted));
+    if !remove.is_empty() {
+        let untag = session.kinesis.remove_tags_from_stream().stream_name(&name).set_tag_keys(Some(remove));
+        untag.send().await.map_err(failed)?;
     }
-    let missing = wanted.iter().filter(|(key, value)| has.get(*key) != Some(value));
-    let missing: Vec<_> = missing.map(|(key, value)| (key.clone(), value.clone())).collect();
-    if !missing.is_empty() {
-        let add = session.kinesis.add_tags_to_stream().stream_name(&name).set_tags(Some(missing.into_iter().collect()));
-        add.send().await.map_err(failed)?;
+    if !set.is_empty() {
+        let tag = session.kinesis.add_tags_to_stream().stream_name(&name).set_tags(Some(set.into_iter().collect()));
+        tag.send().await.map_err(failed)?;
     }
     Ok(())
 }

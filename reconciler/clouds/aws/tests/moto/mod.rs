@@ -124,6 +124,8 @@ pub enum Fault {
     Cut { nth: u64, arrives: bool },
     /// Calls of this operation are answered so.
     Answer { operation: &'static str, status: u16, code: &'static str },
+    /// Calls of this operation are answered well, with this.
+    Reply { operation: &'static str, body: String },
     /// Replies say this instead of that.
     Say { instead: &'static str, this: &'static str },
 }
@@ -168,6 +170,7 @@ impl Wire {
                 if arrives { Verdict::LoseReply } else { Verdict::LoseCall }
             }
             Some(Fault::Answer { operation: of, status, code }) if of == operation => Verdict::Answer(status, code),
+            Some(Fault::Reply { operation: of, body }) if of == operation => Verdict::Reply(body),
             Some(Fault::Say { instead, this }) => Verdict::Say(instead, this),
             _ => Verdict::Pass,
         }
@@ -179,6 +182,7 @@ enum Verdict {
     LoseCall,
     LoseReply,
     Answer(u16, &'static str),
+    Reply(String),
     Say(&'static str, &'static str),
 }
 
@@ -207,6 +211,7 @@ impl HttpConnector for Cuttable {
             match verdict {
                 Verdict::LoseCall => return Err(lost()),
                 Verdict::Answer(status, code) => return Ok(refusal(status, code)),
+                Verdict::Reply(body) => return Ok(HttpResponse::new(200.try_into().unwrap(), SdkBody::from(body))),
                 Verdict::Pass | Verdict::LoseReply | Verdict::Say(..) => {}
             }
             let kept = (operation == "CreateStream").then(|| tagging(&request)).flatten();
@@ -217,7 +222,7 @@ impl HttpConnector for Cuttable {
             match verdict {
                 Verdict::LoseReply => Err(lost()),
                 Verdict::Say(instead, this) => Ok(saying(reply, instead, this).await),
-                Verdict::Pass | Verdict::LoseCall | Verdict::Answer(..) => Ok(reply),
+                Verdict::Pass | Verdict::LoseCall | Verdict::Answer(..) | Verdict::Reply(_) => Ok(reply),
             }
         })
     }

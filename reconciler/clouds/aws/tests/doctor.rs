@@ -1,0 +1,105 @@
+//! What `doctor` finds out about an account, on a simulated AWS.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on fails")]
+
+mod moto;
+
+use fleetwright_aws::{Finding, Verdict, policy};
+use fleetwright_core::inventory::Step;
+use moto::{Fault, Lab, spec};
+
+fn of<'a>(findings: &'a [Finding], what: &str) -> &'a Finding {
+    let found = findings.iter().find(|finding| finding.what == what);
+    found.unwrap_or_else(|| panic!("nothing on {what} in {findings:?}"))
+}
+
+fn assert_no_secret(findings: &[Finding]) {
+    let text = format!("{findings:?}");
+    assert!(!text.contains("secret") && !text.contains("AKIATEST"), "{text}");
+}
+
+#[tokio::test]
+async fn an_account_that_answers_is_fit_as_far_as_can_be_seen() {
+    let Some(lab) = Lab::new("an_account_that_answers") else { return };
+    let findings = lab.aws.examine(&lab.place()).await;
+    assert_eq!(of(&findings, "account").verdict, Verdict::Fine, "{findings:?}");
+    assert_eq!(of(&findings, "clock").verdict, Verdict::Fine, "{findings:?}");
+    let permissions = of(&findings, "permissions");
+    assert_eq!(permissions.verdict, Verdict::Warning, "moto does not simulate: {permissions:?}");
+    assert!(permissions.detail.starts_with("all services answer"), "{permissions:?}");
+    assert!(findings.iter().any(|finding| finding.what == "VPCs per region"), "{findings:?}");
+    assert_no_secret(&findings);
+    assert_eq!(policy::reader_covers(&lab.aws.calls()), Ok(()), "looking takes the reader's policy");
+}
+
+#[tokio::test]
+async fn another_account_and_refused_credentials_are_broken() {
+    let Some(lab) = Lab::new("another_account") else { return };
+    let mut place = lab.place();
+    place.account = "999999999999".into();
+    assert_eq!(of(&lab.aws.examine(&place).await, "account").verdict, Verdict::Broken);
+    for code in ["ExpiredToken", "InvalidClientTokenId", "AccessDenied"] {
+        lab.wire.set(Some(Fault::Answer { operation: "GetCallerIdentity", status: 403, code }));
+        let findings = lab.aws.examine(&lab.place()).await;
+        let account = of(&findings, "account");
+        assert_eq!(account.verdict, Verdict::Broken);
+        assert!(account.detail.contains(code) && !account.hint.is_empty(), "{account:?}");
+        assert_no_secret(&findings);
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_refuses_is_named() {
+    let Some(lab) = Lab::new("a_service_that_refuses") else { return };
+    lab.wire.set(Some(Fault::Answer { operation: "ListStreams", status: 400, code: "AccessDeniedException" }));
+    let findings = lab.aws.examine(&lab.place()).await;
+    let permissions = of(&findings, "permissions");
+    assert_eq!(permissions.verdict, Verdict::Broken);
+    assert!(permissions.detail.starts_with("Kinesis: AccessDeniedException"), "{permissions:?}");
+}
+
+/// What IAM's simulator answers, with this decision on two actions.
+fn simulated(decision: &str) -> String {
+    let result = |action: &str| {
+        format!(
+            "<member><EvalActionName>{action}</EvalActionName><EvalResourceName>*</EvalResourceName>\
+             <EvalDecision>{decision}</EvalDecision></member>"
+        )
+    };
+    format!(
+        "<SimulatePrincipalPolicyResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\"><SimulatePrincipalPolicyResult>\
+         <IsTruncated>false</IsTruncated><EvaluationResults>{}{}</EvaluationResults></SimulatePrincipalPolicyResult>\
+         </SimulatePrincipalPolicyResponse>",
+        result("eks:CreateCluster"),
+        result("iam:PassRole")
+    )
+}
+
+#[tokio::test]
+async fn what_the_simulator_denies_is_told_by_name() {
+    let Some(lab) = Lab::new("what_the_simulator_denies") else { return };
+    lab.wire.set(Some(Fault::Reply { operation: "SimulatePrincipalPolicy", body: simulated("allowed") }));
+    let findings = lab.aws.examine(&lab.place()).await;
+    assert_eq!(of(&findings, "permissions").verdict, Verdict::Fine, "{findings:?}");
+    lab.wire.set(Some(Fault::Reply { operation: "SimulatePrincipalPolicy", body: simulated("implicitDeny") }));
+    let findings = lab.aws.examine(&lab.place()).await;
+    let permissions = of(&findings, "permissions");
+    assert_eq!(permissions.verdict, Verdict::Broken);
+    assert!(permissions.detail.starts_with("IAM does not allow eks:CreateCluster, "), "{permissions:?}");
+}
+
+#[tokio::test]
+async fn the_policies_hold_every_call_of_roles_and_streams() {
+    let Some(lab) = Lab::new("the_policies_hold_every_call") else { return };
+    for step in [Step::Identity, Step::LogStream] {
+        lab.create("covered", step, &spec(&[("team", "a"), ("old", "b")])).await.unwrap();
+        let id = lab.told("covered", step).await[0].id.to_string();
+        lab.update("covered", step, &id, "f2", &spec(&[("team", "b")])).await.unwrap();
+        lab.delete("covered", step, &id).await.unwrap();
+    }
+    let counts = lab.aws.calls().counts();
+    for call in ["iam:UntagRole", "iam:DeleteRole", "kinesis:RemoveTagsFromStream", "kinesis:DeleteStream"] {
+        assert!(counts.contains_key(call), "{call} was not called: {counts:?}");
+    }
+    assert_eq!(policy::covers(&lab.aws.calls()), Ok(()));
+}
