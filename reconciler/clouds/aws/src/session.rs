@@ -116,6 +116,11 @@ impl Sessions {
         Self { base: OnceCell::new_with(Some(config)), ..Self::new(access) }
     }
 
+    /// What is done with them.
+    pub const fn access(&self) -> Access {
+        self.access
+    }
+
     /// Takes up what a fleet says of its accounts.
     pub fn learn(&self, config: &FleetSpec) {
         self.accounts.learn(config);
