@@ -71,10 +71,9 @@ fn made(lab: &dyn Lab) -> BTreeMap<String, usize> {
     kinds
 }
 
-
 fn built_and_retired(lab: &dyn Lab) {
     let mut conductor = built(lab);
-    let made: BTreeSet<Step> = creates(&conductor).into_iter().map(|(step, _)| step).collect();
+    let made: BTreeSet<Step> = creates(&conductor).into_keys().collect();
     assert_eq!(made, Step::BUILD.into_iter().collect());
     let listing = conductor.observe().unwrap();
     let parts: Vec<Step> = listing.resources.values().flatten().map(|resource| resource.step).collect();

@@ -30,7 +30,7 @@ pub const SET: &str = "prod/aws/eu-west-1/Contract";
 /// Of the account in which everything happens.
 pub const ACCOUNT: &str = "123456789012";
 /// More steps than any case takes.
-const STEPS_MAX: u32 = 3_000;
+const STEPS_MAX: u32 = 500;
 /// Nothing is waited for longer at a time.
 const PASS_MAX: Duration = Duration::from_seconds(60);
 

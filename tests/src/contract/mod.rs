@@ -3,6 +3,7 @@
 //! A [`Lab`] is a cloud with everything around it that a test needs: time that passes when it is told to, mishaps, and a
 //! look from outside at what really stands. The [`Conductor`] drives an adapter by the real planner, as the daemon does.
 
+pub mod aws;
 pub mod cases;
 pub mod conductor;
 pub mod simulated;

@@ -75,8 +75,11 @@ impl Lab for Simulated {
     fn inject(&self, mishap: Mishap) -> bool {
         // The simulated clouds refuse what changes something; who may not even look is an outage to them.
         let faults = faults_of(mishap, self.now()).filter(|_| mishap != Mishap::CredentialsExpired);
-        let all = faults.into_iter().flatten();
-        all.map(|fault| self.world.inject(fault).unwrap()).count() > 0
+        let Some(faults) = faults else { return false };
+        for fault in faults {
+            self.world.inject(fault).unwrap();
+        }
+        true
     }
     fn mend(&self) {
         self.world.clear_faults().unwrap();

@@ -1,0 +1,40 @@
+//! Python with the judges of others, in an environment of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// What is installed: pinned, because an emulator that changes is another judge.
+const PACKAGES: [&str; 2] = ["moto[server]==5.2.5", "boto3==1.44.*"];
+
+/// The folder with `python` and `moto_server`; installed into a cache when it is first asked for. `Err` says what is
+/// missing on this machine.
+pub fn python_bin() -> Result<&'static Path, String> {
+    static BIN: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    BIN.get_or_init(find).as_deref().map_err(Clone::clone)
+}
+
+fn find() -> Result<PathBuf, String> {
+    if let Some(given) = std::env::var_os("FLEETWRIGHT_PYTHON_BIN") {
+        return Ok(given.into());
+    }
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    let root = cache.or_else(home).unwrap_or_else(std::env::temp_dir).join("fleetwright-tests");
+    let (venv, bin) = (root.join("python"), root.join("python/bin"));
+    if bin.join("moto_server").is_file() && bin.join("installed").is_file() {
+        return Ok(bin);
+    }
+    std::fs::create_dir_all(&root).map_err(|error| format!("{}: {error}", root.display()))?;
+    run(Command::new("python3").arg("-m").arg("venv").arg(&venv))?;
+    run(Command::new(bin.join("pip")).args(["install", "--quiet", "--disable-pip-version-check"]).args(PACKAGES))?;
+    // Written last: a folder that is half installed is installed anew.
+    std::fs::write(bin.join("installed"), PACKAGES.join("\n")).map_err(|error| error.to_string())?;
+    Ok(bin)
+}
+
+fn run(command: &mut Command) -> Result<(), String> {
+    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
+    let told = || String::from_utf8_lossy(&output.stderr).lines().last().unwrap_or_default().to_owned();
+    if output.status.success() { Ok(()) } else { Err(format!("{command:?}: {}", told())) }
+}

@@ -1,0 +1,83 @@
+"""What stands in an account and a region, as boto3 sees it: a JSON list of {kind, id, cluster}.
+
+Usage: audit.py REGION EC2_URL EKS_URL
+"""
+
+import json
+import sys
+
+import boto3
+from botocore.config import Config
+
+region, url, eks_url = sys.argv[1:4]
+quiet = Config(retries={"max_attempts": 1})
+
+
+def client(service, at=url):
+    return boto3.client(
+        service, region_name=region, endpoint_url=at, aws_access_key_id="audit", aws_secret_access_key="audit", config=quiet
+    )
+
+
+def cluster_of(tags):
+    tags = {t.get("Key", t.get("key")): t.get("Value", t.get("value")) for t in tags or []}
+    return tags.get("fleetwright.dev/cluster")
+
+
+found = []
+
+
+def note(kind, id, cluster):
+    found.append({"kind": kind, "id": id, "cluster": cluster})
+
+
+ec2 = client("ec2")
+default = {v["VpcId"] for v in ec2.describe_vpcs()["Vpcs"] if v["IsDefault"]}
+for v in ec2.describe_vpcs()["Vpcs"]:
+    if v["VpcId"] not in default:
+        note("VPC", v["VpcId"], cluster_of(v.get("Tags")))
+for kind, call, key, id in [
+    ("subnet", "describe_subnets", "Subnets", "SubnetId"),
+    ("security group", "describe_security_groups", "SecurityGroups", "GroupId"),
+    ("route table", "describe_route_tables", "RouteTables", "RouteTableId"),
+    ("NAT gateway", "describe_nat_gateways", "NatGateways", "NatGatewayId"),
+    ("network interface", "describe_network_interfaces", "NetworkInterfaces", "NetworkInterfaceId"),
+]:
+    for r in getattr(ec2, call)()[key]:
+        if r.get("VpcId") in default or r.get("State") in ("deleted",):
+            continue
+        made_with_vpc = r.get("GroupName") == "default" or any(a.get("Main") for a in r.get("Associations", []))
+        if made_with_vpc or kind == "network interface" and r.get("InterfaceType") == "nat_gateway":
+            continue
+        note(kind, r[id], cluster_of(r.get("Tags", r.get("TagSet"))))
+for a in ec2.describe_addresses()["Addresses"]:
+    note("elastic IP", a["AllocationId"], cluster_of(a.get("Tags")))
+for g in ec2.describe_internet_gateways()["InternetGateways"]:
+    if not any(a["VpcId"] in default for a in g["Attachments"]):
+        note("internet gateway", g["InternetGatewayId"], cluster_of(g.get("Tags")))
+for v in ec2.describe_volumes()["Volumes"]:
+    note("volume", v["VolumeId"], cluster_of(v.get("Tags")))
+
+iam = client("iam")
+for page in iam.get_paginator("list_roles").paginate(PathPrefix=f"/fleetwright/{region}/"):
+    for role in page["Roles"]:
+        note("IAM role", role["RoleId"], cluster_of(iam.list_role_tags(RoleName=role["RoleName"])["Tags"]))
+
+kinesis = client("kinesis")
+for name in kinesis.list_streams()["StreamNames"]:
+    note("Kinesis stream", name, cluster_of(kinesis.list_tags_for_stream(StreamName=name)["Tags"]))
+
+eks = client("eks", eks_url)
+for page in eks.get_paginator("list_clusters").paginate():
+    for name in page["clusters"]:
+        cluster = eks.describe_cluster(name=name)["cluster"]
+        owner = cluster["tags"].get("fleetwright.dev/cluster")
+        note("EKS cluster", f"{name}@{cluster['createdAt'].timestamp()}", owner)
+        for group in eks.list_nodegroups(clusterName=name)["nodegroups"]:
+            note("EKS node group", f"{name}/{group}", owner)
+        for addon in eks.list_addons(clusterName=name)["addons"]:
+            note("EKS add-on", f"{name}/{addon}", owner)
+        for association in eks.list_pod_identity_associations(clusterName=name)["associations"]:
+            note("EKS pod identity association", association["associationId"], owner)
+
+json.dump(sorted(found, key=lambda f: (f["kind"], f["id"])), sys.stdout)

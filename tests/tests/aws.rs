@@ -1,0 +1,156 @@
+//! End to end: the real program on a bare repository, with somebody else's EC2, IAM, STS and Kinesis, and EKS as a front over
+//! the simulated world. After each change somebody else looks at the account: what Git names exists, and nothing else.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fleetwright_emulators::python_bin;
+use fleetwright_schema::status::{ClusterSetStatus, ClusterState};
+use fleetwright_simulator::Speed;
+use fleetwright_tests::contract::Standing;
+use fleetwright_tests::contract::aws::AwsLab;
+use fleetwright_tests::contract::conductor::ACCOUNT;
+use fleetwright_tests::person::Person;
+use fleetwright_tests::program::{Machine, Running};
+use fleetwright_tests::stage::{cluster_set, path_of};
+use fleetwright_tests::witness::{judge, statuses};
+
+const REGIONS: [&str; 3] = ["eu-west-1", "us-east-1", "us-west-2"];
+/// A cluster that takes ten minutes takes two seconds.
+const SPEED: f64 = 300.0;
+
+fn set(region: &str) -> String {
+    format!("prod/aws/{region}/Serving")
+}
+
+fn fleet() -> String {
+    format!(
+        "apiVersion: fleetwright.dev/v1alpha1\nkind: Fleet\nmetadata: {{ name: e2e }}\nspec:\n  builtinDefaults: 1\n  \
+         environments:\n    - name: prod\n      accounts:\n        aws: {{ id: \"{ACCOUNT}\", provider: Real }}\n  \
+         addressPools:\n    - {{ name: main, cidr: 10.0.0.0/8, clusterPrefixLength: 20 }}\n  publishing: {{ batchWindow: \
+         1s }}\n"
+    )
+}
+
+/// As quick as a set can be, so that a test is about what happens and not about waiting.
+fn spec(count: u32, version: &str) -> String {
+    let rotates =
+        "updateStrategy: { rotateOn: [kubernetesVersion], clusterRotation: { bake: 1s, rollbackWindow: 1s } }";
+    format!("count: {count}\nkubernetesVersion: \"{version}\"\n{rotates}")
+}
+
+struct Theatre {
+    machine: Machine,
+    person: Person,
+    lab: AwsLab,
+}
+
+impl Theatre {
+    fn new() -> Result<Self, String> {
+        let machine = Machine::new();
+        let person = Person::new(&machine.path("fleet.git"));
+        let fleet = fleet();
+        person.commit("begin", &[("fleet.yaml", Some(fleet.as_str()))]);
+        Ok(Self { person, lab: AwsLab::start_at(Speed::Factor(SPEED))?, machine })
+    }
+
+    fn wish(&self, what: &str, of_each: impl Fn(usize) -> String) {
+        let files: Vec<(String, String)> = REGIONS
+            .iter()
+            .enumerate()
+            .map(|(index, region)| {
+                let set = set(region);
+                (path_of(&set), cluster_set(&set, &of_each(index)).replace("D4s_v3", "m6i.large"))
+            })
+            .collect();
+        let changes: Vec<(&str, Option<&str>)> =
+            files.iter().map(|(path, text)| (path.as_str(), Some(text.as_str()))).collect();
+        self.person.commit_among_others(what, &changes);
+    }
+
+    fn begin(&self) -> Running {
+        let repo = self.person.path().display().to_string();
+        let args = ["run", "--repo", &repo, "--until-settled", "--attention-interval", "1s", "--poll-interval", "2s"];
+        let environment = self.lab.environment();
+        let environment: Vec<(&str, &str)> =
+            environment.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        self.machine.begin_with("home", &args, &environment)
+    }
+
+    /// Ends the process with no warning after so many more commits, begins another, and lets that one end by itself.
+    fn settle_under_fire(&self, commits: usize) {
+        let target = self.person.history().len() + commits;
+        let mut first = self.begin();
+        if first.until(|_| self.person.history().len() >= target) {
+            first.kill();
+        }
+        self.begin().wait().ended(0);
+    }
+
+    fn statuses(&self) -> BTreeMap<String, ClusterSetStatus> {
+        statuses(&self.person, self.person.tip().unwrap())
+    }
+
+    /// The clusters that Git names, all of them serving.
+    fn named(&self) -> BTreeSet<String> {
+        let statuses = self.statuses();
+        let clusters = statuses.values().flat_map(|set| &set.clusters);
+        clusters
+            .map(|cluster| {
+                assert_eq!(cluster.status.state, ClusterState::Ready, "{}", cluster.metadata.name);
+                cluster.metadata.name.to_string()
+            })
+            .collect()
+    }
+
+    /// What somebody else sees is what Git names: each cluster whole and with its tags, and nothing that is nobody's.
+    fn audit(&self, step: &str) {
+        let named = self.named();
+        let standing: Vec<Standing> = REGIONS.iter().flat_map(|region| self.lab.standing_in(region)).collect();
+        let nobodys: Vec<&Standing> = standing.iter().filter(|standing| standing.cluster.is_none()).collect();
+        assert!(nobodys.is_empty(), "{step}: nobody's: {nobodys:?}");
+        let mut kinds: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
+        for Standing { kind, cluster, .. } in standing {
+            *kinds.entry(cluster.unwrap().to_string()).or_default().entry(kind).or_default() += 1;
+        }
+        assert_eq!(kinds.keys().cloned().collect::<BTreeSet<_>>(), named, "{step}");
+        let first = kinds.values().next().cloned().unwrap_or_default();
+        for (cluster, parts) in &kinds {
+            assert_eq!(*parts, first, "{step}: {cluster} is not made as the others");
+        }
+    }
+}
+
+#[test]
+fn three_sets_live_through_everything_and_leave_nothing() {
+    if let Err(missing) = python_bin() {
+        return println!("three_sets_live_through_everything_and_leave_nothing is left out: {missing}");
+    }
+    let theatre = Theatre::new().unwrap();
+    theatre.wish("three sets", |_| spec(1, "1.32"));
+    theatre.settle_under_fire(4);
+    theatre.audit("created");
+    theatre.wish("one of them grows", |index| spec(if index == 0 { 2 } else { 1 }, "1.32"));
+    theatre.settle_under_fire(2);
+    theatre.audit("scaled");
+    theatre
+        .wish("tags", |index| format!("{}\ntags: {{ team: serving }}", spec(if index == 0 { 2 } else { 1 }, "1.32")));
+    theatre.settle_under_fire(1);
+    theatre.audit("updated in place");
+    let before = theatre.named();
+    theatre.wish("a version", |index| {
+        format!("{}\ntags: {{ team: serving }}", spec(if index == 0 { 2 } else { 1 }, "1.33"))
+    });
+    theatre.settle_under_fire(5);
+    theatre.audit("rotated");
+    assert!(theatre.named().is_disjoint(&before), "every cluster was replaced");
+    theatre
+        .wish("back", |index| format!("{}\ntags: {{ team: serving }}", spec(if index == 0 { 2 } else { 1 }, "1.32")));
+    theatre.settle_under_fire(3);
+    theatre.audit("reverted");
+    theatre.wish("none", |_| format!("{}\ntags: {{ team: serving }}", spec(0, "1.32")));
+    theatre.settle_under_fire(4);
+    theatre.audit("retired");
+    assert_eq!(theatre.named(), BTreeSet::new());
+    judge(&theatre.person);
+}
