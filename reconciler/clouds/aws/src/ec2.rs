@@ -154,11 +154,6 @@ pub fn within<'a, 'i>(node: Node<'a, 'i>, set: &str) -> impl Iterator<Item = Nod
     child(node, set).into_iter().flat_map(|set| set.children()).filter(Node::is_element)
 }
 
-/// The text of this element itself.
-pub fn own_text(node: Node<'_, '_>) -> Option<String> {
-    node.text().map(|text| text.trim().to_owned())
-}
-
 fn tags(node: Node<'_, '_>) -> Tags {
     let pair = |tag| Some((text(tag, "key")?, text(tag, "value").unwrap_or_default()));
     within(node, "tagSet").filter_map(pair).collect()
@@ -290,8 +285,6 @@ pub struct Nat {
     pub vpc: String,
     /// Where it stands.
     pub state: NatState,
-    /// Why it could not be made.
-    pub failure: Option<String>,
     /// Its tags.
     pub tags: Tags,
 }
@@ -308,7 +301,7 @@ impl Nat {
             _ => return None,
         };
         let (id, vpc) = (text(node, "natGatewayId")?, text(node, "vpcId")?);
-        Some(Self { id, vpc, state, failure: text(node, "failureMessage"), tags: tags(node) })
+        Some(Self { id, vpc, state, tags: tags(node) })
     }
 }
 

@@ -1,5 +1,6 @@
 //! AWS's errors, classified once. Whether something is ours to try again, or a person's to mend, follows from the class.
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::display::DisplayErrorContext;
@@ -76,9 +77,7 @@ pub fn classify(code: &str, status: u16) -> ErrorClass {
         "RequestTimeout" | "RequestTimeoutException" => UnknownResult,
         code if code.ends_with(".NotFound") || code.ends_with("NotFound") => NotFound,
         code if code.ends_with("LimitExceeded") => Quota,
-        code
-            if [".InUse", ".Duplicate", ".Conflict", "AlreadyExists"].iter().any(|end| code.ends_with(end)) =>
-        {
+        code if [".InUse", ".Duplicate", ".Conflict", "AlreadyExists"].iter().any(|end| code.ends_with(end)) => {
             Conflict
         }
         _ => of_status(status),
@@ -118,12 +117,24 @@ where
         SdkError::ConstructionFailure(_) => (ErrorClass::Invalid, "RequestNotBuilt"),
         SdkError::TimeoutError(_) => (ErrorClass::UnknownResult, "Timeout"),
         SdkError::DispatchFailure(failure) if failure.is_user() => (ErrorClass::Invalid, "RequestNotSent"),
-        // Signing and credentials fail before anything is sent.
-        SdkError::DispatchFailure(failure) if failure.is_other() => (ErrorClass::Denied, "NoCredentials"),
+        SdkError::DispatchFailure(_) if is_about_credentials(&error) => (ErrorClass::Denied, "NoCredentials"),
         SdkError::ResponseError(response) => (of_unreadable(response.raw().status().as_u16()), "ReplyNotUnderstood"),
         _ => (ErrorClass::UnknownResult, "ConnectionLost"),
     };
     self::error(class, code, words(&error))
+}
+
+/// Whether nothing was sent, because there was nothing to sign it with. Everything else that ends a call without a reply
+/// may have arrived.
+fn is_about_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(now) = cause {
+        if now.is::<CredentialsError>() {
+            return true;
+        }
+        cause = now.source();
+    }
+    false
 }
 
 /// A reply that is not AWS's, as of a proxy: its status is all that it says.

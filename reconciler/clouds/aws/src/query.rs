@@ -91,7 +91,8 @@ impl Query {
             vec![("Action".to_owned(), operation.to_owned()), ("Version".to_owned(), service.version().to_owned())];
         form.extend(params.iter().cloned());
         let headers = [("content-type", "application/x-www-form-urlencoded; charset=utf-8")];
-        let message = Message { endpoint: self.endpoint(service.name(), service.id()), headers: &headers, body: encoded(&form) };
+        let message =
+            Message { endpoint: self.endpoint(service.name(), service.id()), headers: &headers, body: encoded(&form) };
         self.send(service.name(), operation, message).await
     }
 

@@ -36,7 +36,8 @@ const CLUSTERS: Known = Known { name: "EKS clusters per region", service: "eks",
 
 /// Reads what clusters need of an account. What can't be read is left open: it decides nothing.
 pub async fn read(session: &Session) -> [Quota; 4] {
-    let (vpcs, addresses, nats, clusters) = tokio::join!(vpcs(session), addresses(session), nats(session), clusters(session));
+    let (vpcs, addresses, nats, clusters) =
+        tokio::join!(vpcs(session), addresses(session), nats(session), clusters(session));
     tokio::join!(
         quota(session, &VPCS, vpcs),
         quota(session, &ADDRESSES, addresses),
@@ -69,9 +70,8 @@ struct Value {
 async fn limit(session: &Session, known: &Known) -> Result<u32, CloudError> {
     let asked = serde_json::json!({ "ServiceCode": known.service, "QuotaCode": known.code });
     let reply = session.query.service_quotas("GetServiceQuota", &asked).await?;
-    let answer: Answer = serde_json::from_str(&reply.0).map_err(|why| {
-        error(fleetwright_core::inventory::ErrorClass::Outage, "ReplyNotUnderstood", why.to_string())
-    })?;
+    let answer: Answer = serde_json::from_str(&reply.0)
+        .map_err(|why| error(fleetwright_core::inventory::ErrorClass::Outage, "ReplyNotUnderstood", why.to_string()))?;
     // A quota is a small whole number, written as 5.0.
     Ok(answer.quota.value.clamp(0.0, f64::from(u32::MAX)) as u32)
 }

@@ -78,11 +78,8 @@ fn is_of(thing: &Left, within: &Within<'_>) -> bool {
 
 async fn left(session: &Session, within: &[Within<'_>]) -> Result<Vec<(Left, Phase)>, CloudError> {
     let vpcs: BTreeSet<&str> = within.iter().map(|within| &*within.network.id).collect();
-    let given: BTreeSet<&str> = within
-        .iter()
-        .filter(|within| within.relation == Relation::Given)
-        .map(|within| &*within.network.id)
-        .collect();
+    let given: BTreeSet<&str> =
+        within.iter().filter(|within| within.relation == Relation::Given).map(|within| &*within.network.id).collect();
     let clusters: BTreeSet<String> = within.iter().map(|within| cluster_tag(&within.network.cluster)).collect();
     let (balancers, classic, targets, interfaces, volumes, groups) = tokio::try_join!(
         balancers(session, &vpcs, &given),
@@ -97,11 +94,7 @@ async fn left(session: &Session, within: &[Within<'_>]) -> Result<Vec<(Left, Pha
     Ok(ready.chain(volumes).chain(last).collect())
 }
 
-async fn balancers(
-    session: &Session,
-    vpcs: &BTreeSet<&str>,
-    given: &BTreeSet<&str>,
-) -> Result<Vec<Left>, CloudError> {
+async fn balancers(session: &Session, vpcs: &BTreeSet<&str>, given: &BTreeSet<&str>) -> Result<Vec<Left>, CloudError> {
     let ask = Ask::of(session, Service::Elbv2, "DescribeLoadBalancers").set("PageSize", "400");
     let all = ask.all("LoadBalancers", Balancing::balancer).await?;
     tagged(session, Kind::Balancer, inside(all, vpcs), given).await

@@ -18,7 +18,8 @@ pub async fn perform(session: &Session, action: &Action) -> Result<Progress, Clo
     let Effect::Delete { id } = &action.effect else {
         return Err(error(ErrorClass::Invalid, "NotSupported", format!("{action} means nothing")));
     };
-    let unknown = || error(ErrorClass::Invalid, "NotSupported", format!("{id} is nothing that a cluster leaves behind"));
+    let unknown =
+        || error(ErrorClass::Invalid, "NotSupported", format!("{id} is nothing that a cluster leaves behind"));
     let id = Id::parse(id).ok_or_else(unknown)?;
     let owner = Owner::of(action);
     if let Some(left) = look(session, &id).await? {
@@ -95,12 +96,7 @@ async fn relation(session: &Session, left: &Left, owner: &Owner) -> Result<Optio
     if by_tags { Ok(None) } else { Err(refused()) }
 }
 
-async fn delete(
-    session: &Session,
-    left: &Left,
-    relation: Option<Relation>,
-    owner: &Owner,
-) -> Result<(), CloudError> {
+async fn delete(session: &Session, left: &Left, relation: Option<Relation>, owner: &Owner) -> Result<(), CloudError> {
     let ask = match &left.id {
         Id::Balancer(arn) => Ask::of(session, Service::Elbv2, "DeleteLoadBalancer").set("LoadBalancerArn", arn),
         Id::Classic(name) => Ask::of(session, Service::Elb, "DeleteLoadBalancer").set("LoadBalancerName", name),

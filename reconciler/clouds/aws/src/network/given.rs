@@ -87,7 +87,8 @@ pub async fn mark(
     }
     check(session, vpc).await?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let since = Use::of(vpc, &owner.cluster).map_or_else(|| now.try_into().unwrap_or(0), |usage| usage.since.unix_seconds());
+    let since =
+        Use::of(vpc, &owner.cluster).map_or_else(|| now.try_into().unwrap_or(0), |usage| usage.since.unix_seconds());
     let since = Timestamp::from_unix_seconds(since);
     let usage = Use { owner: owner.clone(), applied: fingerprint.to_owned(), since };
     Ask::ec2(session, "CreateTags").each("ResourceId", [&vpc.id]).tags("Tag", &usage.tag()).done().await?;
@@ -119,7 +120,9 @@ async fn given(session: &Session, owner: &Owner, spec: &ClusterSpec) -> Result<V
         _ => {
             let ids: Vec<&str> = all.iter().map(|vpc| vpc.id.as_str()).collect();
             let ids = ids.join(", ");
-            Err(invalid(format!("{ids} have the tag {BYON}: {wanted}; keep it on one, or name it in spec.network.existing")))
+            Err(invalid(format!(
+                "{ids} have the tag {BYON}: {wanted}; keep it on one, or name it in spec.network.existing"
+            )))
         }
     }
 }

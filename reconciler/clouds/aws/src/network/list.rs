@@ -6,19 +6,20 @@ use fleetwright_clouds::CloudError;
 use fleetwright_core::inventory::{Phase, Resource, Step};
 use fleetwright_schema::units::Timestamp;
 
+use super::CREATED_AT;
 use super::given::Use;
-use super::{CREATED_AT, USED_BY};
 use crate::ec2::{Ask, Nat, NatState, Vpc};
 use crate::owner::{APPLIED, CLUSTER, Owner};
 use crate::session::Session;
 
+/// Both that a network is a cluster's, and that a given one is used by one.
+const ANY_OF_OURS: &str = "fleetwright.dev/*";
 /// EC2 takes no more values in a filter than 200.
 const FILTER_VALUES: usize = 100;
 
 /// All networks of ours, and the given ones with each cluster that uses them.
 pub async fn list(session: &Session) -> Result<Vec<Resource>, CloudError> {
-    let used = format!("{USED_BY}*");
-    let ask = Ask::ec2(session, "DescribeVpcs").filter("tag-key", [CLUSTER, &used]).set("MaxResults", "1000");
+    let ask = Ask::ec2(session, "DescribeVpcs").filter("tag-key", [ANY_OF_OURS]).set("MaxResults", "1000");
     let vpcs = ask.all("vpcSet", Vpc::read).await?;
     let nats = nats(session, &vpcs).await?;
     let own = vpcs.iter().filter_map(|vpc| own(vpc, &nats));
@@ -106,7 +107,7 @@ mod tests {
         ] {
             let nat = |state: &NatState| {
                 let (id, vpc) = ("nat-1".to_owned(), "vpc-1".to_owned());
-                Nat { id, vpc, state: *state, failure: None, tags: Tags::new() }
+                Nat { id, vpc, state: *state, tags: Tags::new() }
             };
             let nats: Vec<Nat> = states.iter().map(nat).collect();
             assert_eq!(phase(nats.iter()), shown, "{states:?}");

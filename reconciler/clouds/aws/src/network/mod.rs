@@ -25,7 +25,7 @@ use crate::owner::{Owner, Tags};
 use crate::session::Session;
 
 pub use list::list;
-pub use offers::{Subnet, security_group, subnets};
+pub use offers::{security_group, subnets};
 
 /// The network that a piece belongs to: of two that were made at once, each has its own, wherever they are attached.
 pub const NETWORK: &str = "fleetwright.dev/network";

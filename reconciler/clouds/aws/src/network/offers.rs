@@ -73,6 +73,17 @@ mod tests {
     }
 
     #[test]
+    fn of_a_network_of_ours_only_our_subnets_are_offered() {
+        let own = |id: &str, part: &str| {
+            let mut subnet = given(id, None);
+            subnet.tags.extend([(NETWORK.to_owned(), "vpc-1".to_owned()), (PART.to_owned(), part.to_owned())]);
+            subnet
+        };
+        let all = [own("s-1", "private-a"), own("s-2", "public-a"), given("s-3", Some(INTERNAL))];
+        assert_eq!(ids(&all), [("s-1".to_owned(), false), ("s-2".to_owned(), true)]);
+    }
+
+    #[test]
     fn of_a_given_network_the_tagged_subnets_count_or_all() {
         let plain = [given("s-1", None), given("s-2", None)];
         assert_eq!(ids(&plain), [("s-1".to_owned(), false), ("s-2".to_owned(), false)]);

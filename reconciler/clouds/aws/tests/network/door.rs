@@ -98,9 +98,8 @@ fn pass(mut client: TcpStream, to: u16, state: &Mutex<State>) {
 fn forward(request: &[u8], to: u16, call: &str, replaced: &[(&str, &str, &str)]) -> Vec<u8> {
     let mut server = TcpStream::connect(("127.0.0.1", to)).unwrap();
     let end = request.windows(2).position(|two| two == b"\r\n").unwrap();
-    server.write_all(&request[..end]).unwrap();
-    server.write_all(b"\r\nConnection: close").unwrap();
-    server.write_all(&request[end..]).unwrap();
+    // In one piece: what comes in several waits for acknowledgements.
+    server.write_all(&[&request[..end], b"\r\nConnection: close", &request[end..]].concat()).unwrap();
     let mut reply = Vec::new();
     server.read_to_end(&mut reply).unwrap();
     let mut text = String::from_utf8(reply).unwrap();

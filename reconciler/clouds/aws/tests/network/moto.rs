@@ -63,22 +63,16 @@ impl Moto {
         Aws::with_config(config, Access::ReadWrite)
     }
 
-    /// Everything in it is gone.
-    pub async fn reset(&self) {
-        let url = format!("http://127.0.0.1:{}/moto-api/reset", self.port);
-        self.http.post(url).send().await.unwrap().error_for_status().unwrap();
-        self.door.open_again();
-    }
-
     /// A call beside the door, as of a person: `ec2`, `CreateVpc`, `CidrBlock=10.0.0.0/16`.
     pub async fn call(&self, service: &str, version: &str, call: &str) -> String {
         let key = format!("AKID/20260101/{REGION}/{service}/aws4_request");
         let url = format!("http://127.0.0.1:{}/", self.port);
         let (action, rest) = call.split_once('&').unwrap_or((call, ""));
-        let request = self.http.post(url).header("content-type", "application/x-www-form-urlencoded").header(
-            "authorization",
-            format!("AWS4-HMAC-SHA256 Credential={key}, SignedHeaders=host, Signature=0"),
-        );
+        let request = self
+            .http
+            .post(url)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("authorization", format!("AWS4-HMAC-SHA256 Credential={key}, SignedHeaders=host, Signature=0"));
         let reply = request.body(format!("Action={action}&Version={version}&{rest}")).send().await.unwrap();
         let (status, text) = (reply.status(), reply.text().await.unwrap());
         assert!(status.is_success(), "{call}: {text}");

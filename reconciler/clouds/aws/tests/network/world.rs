@@ -87,9 +87,8 @@ pub async fn shape(moto: &Moto, cluster: &str) -> Vec<String> {
     let (mut names, mut lines) = (BTreeMap::new(), Vec::new());
     for (call, set, id, about) in KINDS {
         for mut thing in things(moto, call, set, id, about).await {
-            let of = thing.tags.get("fleetwright.dev/cluster").is_some_and(|tag| tag == cluster);
             // A rule has no tags; it is told with its group.
-            if !of {
+            if thing.tags.get("fleetwright.dev/cluster").is_none_or(|tag| tag != cluster) {
                 continue;
             }
             thing.tags.remove("fleetwright.dev/created-at");
@@ -105,5 +104,11 @@ pub async fn shape(moto: &Moto, cluster: &str) -> Vec<String> {
 }
 
 fn by_name(line: String, names: &BTreeMap<String, String>) -> String {
-    names.iter().fold(line, |line, (id, name)| line.replace(id, name))
+    let named = names.iter().fold(line, |line, (id, name)| line.replace(id, name));
+    let sorted = named.split(' ').map(|word| {
+        let mut parts: Vec<&str> = word.split('+').collect();
+        parts.sort();
+        parts.join("+")
+    });
+    sorted.collect::<Vec<_>>().join(" ")
 }
