@@ -75,7 +75,9 @@ pub fn assemble(setup: Setup, events: Box<dyn Events>) -> Result<Assembled, Daem
     let (sender, news) = channel();
     let told = sender.clone();
     let watch = watch(&remote, move || drop(told.send(News::Repository)));
-    let adapters = Adapters { simulated: Arc::new(world.clone()), real: real_clouds(&setup.options) };
+    // A dry run enters accounts by the roles that may only look.
+    let access = if setup.options.dry_run { Access::ReadOnly } else { Access::ReadWrite };
+    let adapters = Adapters { simulated: Arc::new(world.clone()), real: real_clouds(access) };
     let hands = CloudHands::new(runtime.handle().clone(), clock.clone(), sender.clone(), adapters);
     stop_on_signals(&runtime, sender.clone());
     let options = setup.options;
@@ -93,9 +95,11 @@ pub fn assemble(setup: Setup, events: Box<dyn Events>) -> Result<Assembled, Daem
     Ok(Assembled { daemon: Daemon::new(parts), world, news: sender, _watch: watch, _runtime: runtime })
 }
 
-/// The adapters of this build. A dry run enters accounts by the roles that may only look.
-fn real_clouds(options: &Options) -> BTreeMap<CloudName, Arc<dyn Cloud>> {
-    let access = if options.dry_run { Access::ReadOnly } else { Access::ReadWrite };
+/// The adapters of the providers' own clouds.
+pub type Clouds = BTreeMap<CloudName, Arc<dyn Cloud>>;
+
+/// The adapters of this build.
+pub fn real_clouds(access: Access) -> Clouds {
     [
         #[cfg(feature = "aws")]
         (CloudName::Aws, Arc::new(fleetwright_aws::Aws::new(access)) as Arc<dyn Cloud>),

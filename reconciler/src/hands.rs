@@ -62,7 +62,7 @@ pub struct Adapters {
     /// The simulated clouds.
     pub simulated: Arc<dyn Cloud>,
     /// The providers' own, as far as this build has adapters for them.
-    pub real: BTreeMap<CloudName, Arc<dyn Cloud>>,
+    pub real: crate::assembly::Clouds,
 }
 
 impl Adapters {

@@ -3,6 +3,8 @@
 //! An adapter translates and does nothing else: it decides nothing, waits for nothing and tries nothing twice. The next
 //! plan is the retry.
 
+mod finding;
+
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
@@ -12,6 +14,8 @@ use fleetwright_core::inventory::{ErrorClass, Listing, Place};
 use fleetwright_schema::documents::FleetSpec;
 use fleetwright_schema::names::ClusterName;
 use fleetwright_schema::units::Duration;
+
+pub use finding::{Finding, Verdict};
 
 /// What a call on a cloud returns, boxed so that adapters of different clouds stand side by side.
 pub type CloudFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, CloudError>> + Send + 'a>>;
@@ -26,6 +30,11 @@ pub trait Cloud: Send + Sync {
     /// Something is under way with the clusters of `closely`: what is told of them was asked for now. What is told of the
     /// others' parts beyond that they stand may be some minutes old, so that a quiet fleet costs lists and no call a cluster.
     fn observe<'a>(&'a self, place: &'a Place, closely: &'a BTreeSet<ClusterName>) -> CloudFuture<'a, Listing>;
+
+    /// Whether a place is fit for clusters: who we are there, what we may, what is left of its quotas. Changes nothing.
+    fn examine<'a>(&'a self, _place: &'a Place) -> CloudFuture<'a, Vec<Finding>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
 
     /// Does one short step. `Done` says that the request was accepted and is finished, `InProgress` that the provider
     /// works on it; what came of it is learnt from a reading.

@@ -28,6 +28,7 @@ pub mod fleet;
 pub mod inventory;
 pub mod memory;
 pub mod mutant;
+pub mod orphans;
 pub mod plan;
 pub mod publication;
 pub mod record;

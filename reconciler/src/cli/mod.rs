@@ -8,6 +8,7 @@ mod accept;
 mod ack;
 mod completions;
 pub mod demo;
+mod doctor;
 mod error;
 mod explain;
 mod follow;
@@ -106,6 +107,8 @@ pub enum Command {
     Accept(accept::Args),
     /// List the kinds of documents, or print the JSON Schema of one
     Schema(schema::Args),
+    /// Tell whether each account is fit for its clusters
+    Doctor(doctor::Args),
     /// Install the git hooks
     Hooks(hooks::Args),
     /// Print a completion script for a shell
@@ -126,6 +129,7 @@ fn dispatch(command: &Command, out: &mut Out) -> Result<Exit, CliError> {
         Command::Ack(args) => ack::run(args, out),
         Command::Accept(args) => accept::run(args, out),
         Command::Schema(args) => schema::run(args, out),
+        Command::Doctor(args) => doctor::run(args, out),
         Command::Hooks(args) => hooks::run(args, out),
         Command::Completions(args) => completions::run(args, out),
     }

@@ -105,7 +105,7 @@ fn asked_twice(lab: &dyn Lab) {
 }
 
 fn replies_lost(lab: &dyn Lab) {
-    if !lab.inject(Mishap::RepliesLost(1_000)) {
+    if !lab.inject(Mishap::RepliesLost(40)) {
         return;
     }
     let mut conductor = Conductor::new(lab);
@@ -185,7 +185,7 @@ fn fails_once(lab: &dyn Lab, step: Step) {
     }
     let mut conductor = built(lab);
     lab.mend();
-    assert!(creates(&conductor)[&step] >= 2, "{}: the failure was not met", lab.name());
+    assert!(conductor.failed.contains(&step), "{}: the failure was not met", lab.name());
     retired(&mut conductor, lab);
 }
 

@@ -11,7 +11,7 @@ use fleetwright_core::check::check;
 use fleetwright_core::desired::Desired;
 use fleetwright_core::fingerprint::Memo;
 use fleetwright_core::fleet::{FleetCache, desired, read_fleet};
-use fleetwright_core::inventory::{Inventory, Listing, Reading, UnknownReason};
+use fleetwright_core::inventory::{Inventory, Listing, Phase, Reading, Step, UnknownReason};
 use fleetwright_core::memory::{Acknowledgements, Memory};
 use fleetwright_core::plan::{Inputs, Plan, plan};
 use fleetwright_core::record::Record;
@@ -57,6 +57,8 @@ pub struct Conductor<'a> {
     last_read: Option<Timestamp>,
     /// How actions are delivered.
     pub delivery: Delivery,
+    /// The parts that were ever read to have failed.
+    pub failed: BTreeSet<Step>,
     /// Everything that was handed out, with what came of it.
     pub history: Vec<(Action, Result<Progress, CloudError>)>,
 }
@@ -75,6 +77,7 @@ impl<'a> Conductor<'a> {
             inventory: Inventory::default(),
             last_read: None,
             delivery: Delivery::default(),
+            failed: BTreeSet::new(),
             history: Vec::new(),
         };
         conductor.wish(None);
@@ -126,6 +129,8 @@ impl<'a> Conductor<'a> {
         let result = self.observe();
         let reading = match result {
             Ok(listing) => {
+                let parts = listing.resources.values().flatten();
+                self.failed.extend(parts.filter(|part| part.phase == Phase::Failed).map(|part| part.step));
                 self.memory.note_reading(&self.record, &place, &listing, at);
                 Reading { at, result: Ok(Arc::new(listing)), failing_since: None }
             }

@@ -7,8 +7,8 @@ mod permissions;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use fleetwright_clouds::{Access, CloudError};
-use fleetwright_core::inventory::{ErrorClass, Place};
+use fleetwright_clouds::{Access, CloudError, Finding, Verdict};
+use fleetwright_core::inventory::ErrorClass;
 
 use crate::error::from_sdk;
 use crate::quotas::{self, Quota};
@@ -19,38 +19,9 @@ use clock::ReplyDate;
 /// Nothing is left at this share of a quota soon.
 const NEARLY_FULL_PERCENT: u64 = 80;
 
-/// What was found out about one thing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// What was looked at: `permissions`.
-    pub what: String,
-    /// How it is.
-    pub verdict: Verdict,
-    /// What was seen.
-    pub detail: String,
-    /// What mends it; empty where nothing has to be mended.
-    pub hint: String,
-}
-
-/// How something is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Verdict {
-    /// As it should be.
-    Fine,
-    /// Clusters can be made, but not for long, or it could not be seen.
-    Warning,
-    /// Clusters can't be made.
-    Broken,
-}
-
-impl Finding {
-    fn new(what: &str, verdict: Verdict, detail: impl Into<String>, hint: &str) -> Self {
-        Self { what: what.to_owned(), verdict, detail: detail.into(), hint: hint.to_owned() }
-    }
-
-    fn failed(what: &str, why: &CloudError) -> Self {
-        Self::new(what, Verdict::Broken, why.to_string(), hint_of(why.class))
-    }
+/// A thing that could not be found out.
+fn failed(what: &str, why: &CloudError) -> Finding {
+    Finding::new(what, Verdict::Broken, why.to_string(), hint_of(why.class))
 }
 
 const fn hint_of(class: ErrorClass) -> &'static str {
@@ -65,23 +36,13 @@ const fn hint_of(class: ErrorClass) -> &'static str {
     }
 }
 
-impl crate::Aws {
-    /// Whether a place is fit for clusters.
-    pub async fn examine(&self, place: &Place) -> Vec<Finding> {
-        match self.sessions.of(place).await {
-            Ok(session) => examine(&session, self.sessions.access()).await,
-            Err(why) => vec![Finding::failed("account", &why)],
-        }
-    }
-}
-
 /// Whether a place is fit for clusters, for whoever may do this in it.
 pub async fn examine(session: &Arc<Session>, access: Access) -> Vec<Finding> {
     let date = ReplyDate::default();
     let asked = session.sts.get_caller_identity().customize().interceptor(date.clone()).send().await.map_err(from_sdk);
     let mut findings = vec![match &asked {
         Ok(who) => account(&session.place.account, who.account(), who.arn()),
-        Err(why) => Finding::failed("account", why),
+        Err(why) => failed("account", why),
     }];
     findings.push(clock::finding(date.get(), SystemTime::now()));
     let Ok(who) = asked else { return findings };

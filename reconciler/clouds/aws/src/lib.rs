@@ -21,7 +21,6 @@ mod log_stream;
 mod marks;
 mod network;
 mod node_pools;
-pub mod orphans;
 mod owner;
 pub mod policy;
 mod query;
@@ -34,14 +33,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use aws_config::SdkConfig;
-use fleetwright_clouds::{Access, Cloud, CloudError, CloudFuture, Progress};
+use fleetwright_clouds::{Access, Cloud, CloudError, CloudFuture, Finding, Progress};
 use fleetwright_core::action::Action;
 use fleetwright_core::inventory::{Listing, Place, Step};
 use fleetwright_schema::documents::FleetSpec;
 use fleetwright_schema::names::ClusterName;
 
 pub use calls::Calls;
-pub use doctor::{Finding, Verdict};
 pub use quotas::Quota;
 
 use listing::Kept;
@@ -79,6 +77,13 @@ impl Cloud for Aws {
         Box::pin(async move {
             let session = self.sessions.of(place).await?;
             listing::observe(&session, &self.kept, closely).await
+        })
+    }
+
+    fn examine<'a>(&'a self, place: &'a Place) -> CloudFuture<'a, Vec<Finding>> {
+        Box::pin(async move {
+            let session = self.sessions.of(place).await?;
+            Ok(doctor::examine(&session, self.sessions.access()).await)
         })
     }
 

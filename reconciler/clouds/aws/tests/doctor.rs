@@ -4,7 +4,8 @@
 
 mod moto;
 
-use fleetwright_aws::{Finding, Verdict, policy};
+use fleetwright_aws::policy;
+use fleetwright_clouds::{Cloud, Finding, Verdict};
 use fleetwright_core::inventory::Step;
 use moto::{Fault, Lab, spec};
 
@@ -21,7 +22,7 @@ fn assert_no_secret(findings: &[Finding]) {
 #[tokio::test]
 async fn an_account_that_answers_is_fit_as_far_as_can_be_seen() {
     let Some(lab) = Lab::new("an_account_that_answers") else { return };
-    let findings = lab.aws.examine(&lab.place()).await;
+    let findings = lab.aws.examine(&lab.place()).await.unwrap();
     assert_eq!(of(&findings, "account").verdict, Verdict::Fine, "{findings:?}");
     assert_eq!(of(&findings, "clock").verdict, Verdict::Fine, "{findings:?}");
     let permissions = of(&findings, "permissions");
@@ -37,10 +38,10 @@ async fn another_account_and_refused_credentials_are_broken() {
     let Some(lab) = Lab::new("another_account") else { return };
     let mut place = lab.place();
     place.account = "999999999999".into();
-    assert_eq!(of(&lab.aws.examine(&place).await, "account").verdict, Verdict::Broken);
+    assert_eq!(of(&lab.aws.examine(&place).await.unwrap(), "account").verdict, Verdict::Broken);
     for code in ["ExpiredToken", "InvalidClientTokenId", "AccessDenied"] {
         lab.wire.set(Some(Fault::Answer { operation: "GetCallerIdentity", status: 403, code }));
-        let findings = lab.aws.examine(&lab.place()).await;
+        let findings = lab.aws.examine(&lab.place()).await.unwrap();
         let account = of(&findings, "account");
         assert_eq!(account.verdict, Verdict::Broken);
         assert!(account.detail.contains(code) && !account.hint.is_empty(), "{account:?}");
@@ -52,7 +53,7 @@ async fn another_account_and_refused_credentials_are_broken() {
 async fn a_service_that_refuses_is_named() {
     let Some(lab) = Lab::new("a_service_that_refuses") else { return };
     lab.wire.set(Some(Fault::Answer { operation: "ListStreams", status: 400, code: "AccessDeniedException" }));
-    let findings = lab.aws.examine(&lab.place()).await;
+    let findings = lab.aws.examine(&lab.place()).await.unwrap();
     let permissions = of(&findings, "permissions");
     assert_eq!(permissions.verdict, Verdict::Broken);
     assert!(permissions.detail.starts_with("Kinesis: AccessDeniedException"), "{permissions:?}");
@@ -79,10 +80,10 @@ fn simulated(decision: &str) -> String {
 async fn what_the_simulator_denies_is_told_by_name() {
     let Some(lab) = Lab::new("what_the_simulator_denies") else { return };
     lab.wire.set(Some(Fault::Reply { operation: "SimulatePrincipalPolicy", body: simulated("allowed") }));
-    let findings = lab.aws.examine(&lab.place()).await;
+    let findings = lab.aws.examine(&lab.place()).await.unwrap();
     assert_eq!(of(&findings, "permissions").verdict, Verdict::Fine, "{findings:?}");
     lab.wire.set(Some(Fault::Reply { operation: "SimulatePrincipalPolicy", body: simulated("implicitDeny") }));
-    let findings = lab.aws.examine(&lab.place()).await;
+    let findings = lab.aws.examine(&lab.place()).await.unwrap();
     let permissions = of(&findings, "permissions");
     assert_eq!(permissions.verdict, Verdict::Broken);
     assert!(permissions.detail.starts_with("IAM does not allow eks:CreateCluster, "), "{permissions:?}");

@@ -57,8 +57,10 @@ impl Call<'_> {
         let token = self.params.get("clientRequestToken")?.as_str()?;
         let mut rest = self.params.clone();
         rest.remove("clientRequestToken");
-        rest.sort_keys();
-        Some((token, format!("{}{}", self.operation, Value::Object(rest))))
+        let mut rest = Value::Object(rest);
+        // Clients send maps in any order.
+        rest.sort_all_objects();
+        Some((token, format!("{}{rest}", self.operation)))
     }
     /// The name of the cluster, as this call has it.
     pub fn cluster_text(&self) -> &str {

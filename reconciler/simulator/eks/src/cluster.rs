@@ -177,7 +177,8 @@ fn check_deletable(draft: &Draft<'_>, cluster: &Part) -> Result<(), Refusal> {
         Phase::Creating => Err(in_use(format!("Cluster {name} is being created"))),
         Phase::Updating => Err(in_use(format!("Cluster {name} currently has an update in progress"))),
         Phase::Deleting => Err(in_use(format!("Cluster {name} is being deleted"))),
-        Phase::Ready | Phase::Failed if is_protected(&document, draft.time()) => {
+        // What never became active is not protected.
+        Phase::Ready if is_protected(&document, draft.time()) => {
             Err(untimely(format!("Cluster {name} has deletion protection enabled")))
         }
         Phase::Ready | Phase::Failed => Ok(()),

@@ -192,9 +192,9 @@ async fn pass(
     match keeper.fate(&call, changes(&call)) {
         Fate::Refused => Err(HungUp),
         Fate::Told(answer) => Ok(told(answer, &call)),
-        Fate::Through => forward(&parts, body, upstream).await,
+        Fate::Through => arrived(&parts, body, upstream, &call).await,
         Fate::Lost => {
-            drop(forward(&parts, body, upstream).await);
+            drop(arrived(&parts, body, upstream, &call).await);
             Err(HungUp)
         }
     }
@@ -236,6 +236,27 @@ fn told(answer: Answer, call: &str) -> Response<Full<Bytes>> {
     };
     let response = Response::builder().status(status).header("x-amzn-errortype", code);
     response.body(Full::new(Bytes::from(body))).unwrap()
+}
+
+/// What the service makes of a call. Kinesis tags a stream in the call that makes it, and moto drops those tags: they are
+/// given to it once more.
+async fn arrived(
+    parts: &hyper::http::request::Parts,
+    body: Bytes,
+    upstream: SocketAddr,
+    call: &str,
+) -> Result<Response<Full<Bytes>>, HungUp> {
+    let reply = forward(parts, body.clone(), upstream).await?;
+    let asked: Option<serde_json::Value> = serde_json::from_slice(&body).ok();
+    let tags = asked.filter(|_| call.ends_with(".CreateStream") && reply.status().is_success());
+    if let Some(asked) = tags.filter(|asked| asked.get("Tags").is_some()) {
+        let mut parts = parts.clone();
+        parts.headers.insert("x-amz-target", "Kinesis_20131202.AddTagsToStream".parse().unwrap());
+        let body = serde_json::json!({"StreamName": asked["StreamName"], "Tags": asked["Tags"]}).to_string();
+        parts.headers.insert("content-length", body.len().into());
+        forward(&parts, Bytes::from(body), upstream).await?;
+    }
+    Ok(reply)
 }
 
 async fn forward(

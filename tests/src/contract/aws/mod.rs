@@ -173,7 +173,11 @@ impl Lab for AwsLab {
             Mishap::RepliesLost(times) => self.keeper.lose_replies(times),
             Mishap::Stale(_) | Mishap::CreateFails(Step::ControlPlane | Step::NodePools) => {
                 for fault in faults_of(mishap, self.now()).unwrap() {
-                    self.world.inject(fault).unwrap();
+                    // The part is one node group and four add-ons here, and may begin with any of them.
+                    let times = if mishap == Mishap::CreateFails(Step::NodePools) { 5 } else { 1 };
+                    for _ in 0..times {
+                        self.world.inject(fault.clone()).unwrap();
+                    }
                 }
             }
             Mishap::CreateFails(_) => return false,

@@ -14,7 +14,8 @@ pub async fn delete(session: &Session, action: &Action, id: &str) -> Result<Prog
     if live.phase == Phase::Deleting {
         return Ok(Progress::InProgress);
     }
-    if live.protected == Some(true) {
+    // What never became active goes without, and would take no such update.
+    if live.protected == Some(true) && live.is_active() {
         let lifted = session.eks.update_cluster_config().name(live.name()).deletion_protection(false).send().await;
         lifted.map_err(from_sdk)?;
         return Ok(Progress::InProgress);

@@ -78,7 +78,7 @@ fn taints(asked: &Value, old: Option<&Value>) -> Value {
     Value::Array(kept.chain(added.clone()).collect())
 }
 
-/// UpdateNodegroupVersion: to a version that is not older, and not ahead of the control plane.
+/// UpdateNodegroupVersion: not ahead of the control plane, and back by one minor version at most, as before a rollback.
 pub fn nodegroup_version(call: &Call<'_>) -> Result<Value, Refusal> {
     call.write(NODEGROUP, Verb::Update, |draft| {
         let group = find(call, draft)?;
@@ -94,7 +94,7 @@ pub fn nodegroup_version(call: &Call<'_>) -> Result<Value, Refusal> {
             asked => asked.to_owned(),
         };
         check_skew(&to, &of_cluster)?;
-        if minor(&to) < minor(&from) {
+        if minor(&to) + 1 < minor(&from) {
             return Err(invalid(format!("Nodegroup {} can't go back from {from} to {to}", group.name)));
         }
         let release = call.given("releaseVersion").and_then(Value::as_str).map_or_else(|| release(&to), str::to_owned);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use fleetwright_core::inventory::{Listing, Resource, Step};
+use crate::inventory::{Listing, Resource, Step};
 use fleetwright_schema::names::{ClusterName, SetId};
 use fleetwright_schema::units::Timestamp;
 
@@ -51,7 +51,7 @@ fn orphan(resource: &Resource) -> Orphan {
 
 #[cfg(test)]
 mod tests {
-    use fleetwright_core::inventory::Phase;
+    use crate::inventory::Phase;
 
     use super::*;
 
