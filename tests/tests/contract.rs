@@ -21,7 +21,9 @@ fn main() -> ExitCode {
     }
     let aws = ALL.iter().map(|(name, case)| {
         let trial = Trial::test(format!("aws: {name}"), move || {
-            case(&AwsLab::start()?);
+            let lab = AwsLab::start()?;
+            case(&lab);
+            lab.check_policies();
             Ok(())
         });
         trial.with_ignored_flag(missing.is_some())

@@ -9,7 +9,7 @@ use fleetwright_schema::status::ClusterState;
 use fleetwright_schema::units::Duration;
 
 use super::conductor::{Conductor, Delivery};
-use super::{Lab, Mishap, Standing, classes_of};
+use super::{Lab, Mishap, Standing, Way, classes_of};
 
 /// A case.
 pub type Case = fn(&dyn Lab);
@@ -31,7 +31,11 @@ pub const ALL: &[(&str, Case)] = &[
     ("a change in place keeps every part", changed_in_place),
     ("a rotation moves everything and leaves nothing", rotated),
     ("a process that begins anew after every step makes nothing twice", begun_anew),
+    ("a process that ends at any call leaves what another one ends", ended_at_any_call),
 ];
+
+/// So many points of a life are tried; `FLEETWRIGHT_SWEEP=all` tries each, in all three ways.
+const POINTS: u64 = 12;
 
 const ONE: &str = "count: 1\nkubernetesVersion: \"1.33\"";
 const NONE: &str = "count: 0\nkubernetesVersion: \"1.33\"";
@@ -277,4 +281,30 @@ fn begun_anew(lab: &dyn Lab) {
     let mut undisturbed = built(lab);
     assert_eq!(after, made(lab), "{}", lab.name());
     retired(&mut undisturbed, lab);
+}
+
+fn ended_at_any_call(lab: &dyn Lab) {
+    if !lab.end_at(u64::MAX, Way::After) {
+        return;
+    }
+    let mut undisturbed = built(lab);
+    let (expected, whole) = (made(lab), lab.calls());
+    retired(&mut undisturbed, lab);
+    let calls = lab.calls();
+    assert!(whole > 20 && calls > whole, "{whole} of {calls} calls");
+    let all = std::env::var("FLEETWRIGHT_SWEEP").is_ok_and(|text| text == "all");
+    let stride = if all { 1 } else { calls / POINTS };
+    for call in (0..calls).step_by(usize::try_from(stride).unwrap()) {
+        let ways = [Way::Before, Way::Unheard, Way::After];
+        let one = ways[usize::try_from(call / stride % 3).unwrap()];
+        for way in ways.into_iter().filter(|way| all || *way == one) {
+            println!("ends at call {call} of {calls}, {way:?}");
+            lab.mend();
+            lab.end_at(call, way);
+            let mut conductor = built(lab);
+            assert_eq!(made(lab), expected, "{}: ended at call {call}, {way:?}", lab.name());
+            retired(&mut conductor, lab);
+        }
+    }
+    lab.mend();
 }

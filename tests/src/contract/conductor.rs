@@ -163,8 +163,13 @@ impl<'a> Conductor<'a> {
         checked.into_plan()
     }
 
-    /// One turn of the loop; whether anything was published or done.
+    /// One turn of the loop; whether anything was published or done. A process that has ended is followed by another.
     pub fn step(&mut self) -> bool {
+        if self.lab.has_ended() {
+            self.lab.mend();
+            self.restart();
+            self.lab.pass(Duration::from_seconds(2));
+        }
         self.read();
         let plan = self.plan();
         if plan.record != self.record {

@@ -46,6 +46,17 @@ pub struct Standing {
     pub cluster: Option<ClusterName>,
 }
 
+/// Where a process ends: what comes of the call that it ends at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// It never arrives.
+    Before,
+    /// It arrives and is answered, and the answer is lost.
+    Unheard,
+    /// It arrives and is answered, and nothing after it.
+    After,
+}
+
 /// A cloud that tests may do anything with.
 pub trait Lab {
     /// As in the names of tests.
@@ -62,6 +73,18 @@ pub trait Lab {
     fn pass(&self, at_most: Duration);
     /// Lets something go wrong; false where this laboratory has no means to.
     fn inject(&self, mishap: Mishap) -> bool;
+    /// Ends the process at a call, counted from now, and starts counting; false where this laboratory sees no calls.
+    fn end_at(&self, _call: u64, _way: Way) -> bool {
+        false
+    }
+    /// Whether the process has ended at a call.
+    fn has_ended(&self) -> bool {
+        false
+    }
+    /// How many calls there were since the count began.
+    fn calls(&self) -> u64 {
+        0
+    }
     /// Lets everything go right again.
     fn mend(&self);
     /// Everything that stands, whoever made it.

@@ -1,18 +1,18 @@
-//! boto3, with its waiters, drives a cluster through its whole life; botocore's own model judges every shape. It needs a
-//! Python that has boto3, named by FLEETWRIGHT_PYTHON.
+//! boto3, with its waiters, drives a cluster through its whole life; botocore's own model judges every shape. It needs Python.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::process::Command;
 
 use fleetwright_eks_front::{Options, serve};
+use fleetwright_emulators::python_bin;
 use fleetwright_schema::units::Timestamp;
 use fleetwright_simulator::{SimClock, Speed, World};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn boto3_takes_a_cluster_through_its_life_and_every_shape_is_the_models() {
-    let Ok(python) = std::env::var("FLEETWRIGHT_PYTHON") else {
-        eprintln!("SKIPPED boto3: FLEETWRIGHT_PYTHON names no Python that has boto3");
-        return;
+    let python = match python_bin() {
+        Ok(bin) => bin.join("python"),
+        Err(missing) => return eprintln!("SKIPPED boto3: {missing}"),
     };
     let clock = SimClock::new(Timestamp::from_unix_seconds(1_790_000_000), Speed::Factor(1000.0));
     let options = Options { secret_keys: vec!["testing".to_owned()], ..Options::default() };

@@ -36,6 +36,13 @@ default = {v["VpcId"] for v in ec2.describe_vpcs()["Vpcs"] if v["IsDefault"]}
 for v in ec2.describe_vpcs()["Vpcs"]:
     if v["VpcId"] not in default:
         note("VPC", v["VpcId"], cluster_of(v.get("Tags")))
+# The interface of a NAT gateway is part of it, and goes with it.
+of_nats = {
+    a.get("NetworkInterfaceId")
+    for n in ec2.describe_nat_gateways()["NatGateways"]
+    if n["State"] != "deleted"
+    for a in n["NatGatewayAddresses"]
+}
 for kind, call, key, id in [
     ("subnet", "describe_subnets", "Subnets", "SubnetId"),
     ("security group", "describe_security_groups", "SecurityGroups", "GroupId"),
@@ -47,7 +54,7 @@ for kind, call, key, id in [
         if r.get("VpcId") in default or r.get("State") in ("deleted",):
             continue
         made_with_vpc = r.get("GroupName") == "default" or any(a.get("Main") for a in r.get("Associations", []))
-        if made_with_vpc or kind == "network interface" and r.get("InterfaceType") == "nat_gateway":
+        if made_with_vpc or r[id] in of_nats:
             continue
         note(kind, r[id], cluster_of(r.get("Tags", r.get("TagSet"))))
 for a in ec2.describe_addresses()["Addresses"]:

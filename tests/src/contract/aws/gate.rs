@@ -12,16 +12,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-/// What comes of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
-    /// It is hung up on before it arrives.
-    Before,
-    /// It arrives and is answered, and the answer is lost.
-    Unheard,
-    /// It arrives and is answered, and nothing after it.
-    After,
-}
+use crate::contract::Way;
 
 /// What every call is answered with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

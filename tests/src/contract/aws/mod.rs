@@ -3,6 +3,7 @@
 
 pub mod gate;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,7 +14,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
-use fleetwright_aws::Aws;
+use fleetwright_aws::{Aws, policy};
 use fleetwright_clouds::{Access, Cloud};
 use fleetwright_core::inventory::{Place, Step};
 use fleetwright_eks_front::{Front, Options, serve};
@@ -26,7 +27,7 @@ use tokio::runtime::Runtime;
 
 use super::conductor::ACCOUNT;
 use super::simulated::faults_of;
-use super::{Lab, Mishap, Standing};
+use super::{Lab, Mishap, Standing, Way};
 use gate::{Answer, Gate, Gatekeeper};
 
 const REGION: &str = "eu-west-1";
@@ -56,6 +57,7 @@ pub struct AwsLab {
     clock: SimClock,
     config: SdkConfig,
     endpoints: Endpoints,
+    adapters: RefCell<Vec<Arc<Aws>>>,
     moto: Moto,
     front: Front,
     _gates: [Gate; 2],
@@ -82,7 +84,15 @@ impl AwsLab {
         let gates = [gate(moto.address), gate(front.address)];
         let endpoints = Endpoints { others: gates[0].url(), eks: gates[1].url() };
         let config = config(endpoints.clone());
-        Ok(Self { world, keeper, clock, config, endpoints, moto, front, _gates: gates, _runtime: runtime })
+        let adapters = RefCell::default();
+        Ok(Self { world, keeper, clock, config, endpoints, adapters, moto, front, _gates: gates, _runtime: runtime })
+    }
+
+    /// Every call that was made is in the policies that people are given.
+    pub fn check_policies(&self) {
+        for adapter in self.adapters.borrow().iter() {
+            assert_eq!(policy::covers(&adapter.calls()), Ok(()));
+        }
     }
 
     /// What a process needs in its environment to call it.
@@ -155,7 +165,9 @@ impl Lab for AwsLab {
         Place { cloud: CloudName::Aws, account: ACCOUNT.into(), region: REGION.parse().unwrap() }
     }
     fn adapter(&self) -> Arc<dyn Cloud> {
-        Arc::new(Aws::with_config(self.config.clone(), Access::ReadWrite))
+        let adapter = Arc::new(Aws::with_config(self.config.clone(), Access::ReadWrite));
+        self.adapters.borrow_mut().push(Arc::clone(&adapter));
+        adapter
     }
     fn now(&self) -> Timestamp {
         self.clock.now()
@@ -183,6 +195,16 @@ impl Lab for AwsLab {
             Mishap::CreateFails(_) => return false,
         }
         true
+    }
+    fn end_at(&self, call: u64, way: Way) -> bool {
+        self.keeper.end_at(call, way);
+        true
+    }
+    fn has_ended(&self) -> bool {
+        self.keeper.ended()
+    }
+    fn calls(&self) -> u64 {
+        self.keeper.calls().len() as u64
     }
     fn mend(&self) {
         self.keeper.mend();

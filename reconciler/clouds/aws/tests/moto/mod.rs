@@ -6,12 +6,8 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::collections::BTreeSet;
-use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
-use std::time::{Duration, Instant};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
@@ -58,50 +54,26 @@ static RUNNING: Mutex<Weak<Moto>> = Mutex::new(Weak::new());
 static REGIONS_TAKEN: AtomicUsize = AtomicUsize::new(0);
 
 /// A server; it ends with the last test that holds it.
-pub struct Moto {
-    child: Child,
-    port: u16,
-}
-
-impl Drop for Moto {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+pub struct Moto(fleetwright_emulators::Moto);
 
 impl Moto {
     /// The server of this process; none, and a word about it, where it is not installed.
     pub fn shared(test: &str) -> Option<Arc<Self>> {
-        let Some(folder) = std::env::var_os("FLEETWRIGHT_PYTHON_BIN") else {
-            eprintln!("SKIPPED {test}: FLEETWRIGHT_PYTHON_BIN names no folder with moto_server");
-            return None;
-        };
         let mut running = RUNNING.lock().unwrap();
         if let Some(moto) = running.upgrade() {
             return Some(moto);
         }
-        let moto = Arc::new(Self::start(PathBuf::from(folder)));
-        *running = Arc::downgrade(&moto);
-        Some(moto)
-    }
-
-    fn start(folder: PathBuf) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let child = Command::new(folder.join("moto_server"))
-            .args(["-H", "127.0.0.1", "-p", &port.to_string()])
-            .env("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("moto_server starts");
-        let moto = Self { child, port };
-        let began = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(began.elapsed() < Duration::from_secs(60), "moto_server does not listen");
-            std::thread::sleep(Duration::from_millis(50));
+        match fleetwright_emulators::Moto::start() {
+            Ok(server) => {
+                let moto = Arc::new(Self(server));
+                *running = Arc::downgrade(&moto);
+                Some(moto)
+            }
+            Err(missing) => {
+                eprintln!("SKIPPED {test}: {missing}");
+                None
+            }
         }
-        moto
     }
 
     /// A configuration for this server, over this wire.
@@ -110,7 +82,7 @@ impl Moto {
         SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(region))
-            .endpoint_url(format!("http://127.0.0.1:{}", self.port))
+            .endpoint_url(format!("http://127.0.0.1:{}", self.0.address.port()))
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .http_client(client(Arc::clone(wire)))
             .build()

@@ -1,10 +1,5 @@
 //! A simulated AWS of its own for each test, reached through a door at which calls can be lost.
 
-use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
-
 use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::Credentials;
 use fleetwright_aws::Aws;
@@ -15,40 +10,24 @@ use crate::door::Door;
 pub const REGION: &str = "eu-west-1";
 
 pub struct Moto {
-    child: Child,
-    port: u16,
+    server: fleetwright_emulators::Moto,
     http: reqwest::Client,
     pub door: Door,
-}
-
-impl Drop for Moto {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 impl Moto {
     /// Starts one; none, where it is not said where to find it.
     pub fn start(test: &str) -> Option<Self> {
-        let Some(bin) = std::env::var_os("FLEETWRIGHT_PYTHON_BIN") else {
-            println!("skipped: {test}, for FLEETWRIGHT_PYTHON_BIN does not say where moto_server is");
-            return None;
-        };
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let child = Command::new(PathBuf::from(bin).join("moto_server"))
-            .args(["-H", "127.0.0.1", "-p", &port.to_string()])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let started = Self { child, port, http: reqwest::Client::new(), door: Door::open(port) };
-        let until = Instant::now() + Duration::from_secs(60);
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(Instant::now() < until, "moto does not start");
-            std::thread::sleep(Duration::from_millis(50));
+        match fleetwright_emulators::Moto::start() {
+            Ok(server) => {
+                let door = Door::open(server.address.port());
+                Some(Self { server, http: reqwest::Client::new(), door })
+            }
+            Err(missing) => {
+                eprintln!("SKIPPED {test}: {missing}");
+                None
+            }
         }
-        Some(started)
     }
 
     /// The adapter, before this AWS.
@@ -66,7 +45,7 @@ impl Moto {
     /// A call beside the door, as of a person: `ec2`, `CreateVpc`, `CidrBlock=10.0.0.0/16`.
     pub async fn call(&self, service: &str, version: &str, call: &str) -> String {
         let key = format!("AKID/20260101/{REGION}/{service}/aws4_request");
-        let url = format!("http://127.0.0.1:{}/", self.port);
+        let url = format!("{}/", self.server.url());
         let (action, rest) = call.split_once('&').unwrap_or((call, ""));
         let request = self
             .http
