@@ -81,9 +81,8 @@ impl Theatre {
     fn settle_under_fire(&self, commits: usize) {
         let target = self.person.history().len() + commits;
         let mut first = self.begin();
-        if first.until(|_| self.person.history().len() >= target) {
-            first.kill();
-        }
+        assert!(first.until(|_| self.person.history().len() >= target), "it ended before it could be killed");
+        assert!(first.kill(), "it had ended before it was killed");
         self.begin().wait().ended(0);
     }
 
@@ -101,6 +100,20 @@ impl Theatre {
                 cluster.metadata.name.to_string()
             })
             .collect()
+    }
+
+    /// Every cluster has this version, and these are its set's own tags.
+    fn stand_at(&self, version: &str, team: Option<&str>) {
+        for cluster in self.statuses().values().flat_map(|set| &set.clusters) {
+            assert_eq!(cluster.spec.kubernetes_version.as_str(), version, "{}", cluster.metadata.name);
+        }
+        for standing in REGIONS.iter().flat_map(|region| self.lab.standing_in(region)) {
+            let tagged =
+                ["VPC", "subnet", "NAT gateway", "IAM role", "Kinesis stream", "EKS cluster", "EKS node group"];
+            if tagged.contains(&standing.kind.as_str()) {
+                assert_eq!(standing.team.as_deref(), team, "{standing:?}");
+            }
+        }
     }
 
     /// What somebody else sees is what Git names: each cluster whole and with its tags, and nothing that is nobody's.
@@ -133,21 +146,25 @@ fn three_sets_live_through_everything_and_leave_nothing() {
     theatre.wish("one of them grows", |index| spec(if index == 0 { 2 } else { 1 }, "1.32"));
     theatre.settle_under_fire(2);
     theatre.audit("scaled");
+    theatre.stand_at("1.32", None);
     theatre
         .wish("tags", |index| format!("{}\ntags: {{ team: serving }}", spec(if index == 0 { 2 } else { 1 }, "1.32")));
     theatre.settle_under_fire(1);
     theatre.audit("updated in place");
+    theatre.stand_at("1.32", Some("serving"));
     let before = theatre.named();
     theatre.wish("a version", |index| {
         format!("{}\ntags: {{ team: serving }}", spec(if index == 0 { 2 } else { 1 }, "1.33"))
     });
     theatre.settle_under_fire(5);
     theatre.audit("rotated");
+    theatre.stand_at("1.33", Some("serving"));
     assert!(theatre.named().is_disjoint(&before), "every cluster was replaced");
     theatre
         .wish("back", |index| format!("{}\ntags: {{ team: serving }}", spec(if index == 0 { 2 } else { 1 }, "1.32")));
     theatre.settle_under_fire(3);
     theatre.audit("reverted");
+    theatre.stand_at("1.32", Some("serving"));
     theatre.wish("none", |_| format!("{}\ntags: {{ team: serving }}", spec(0, "1.32")));
     theatre.settle_under_fire(4);
     theatre.audit("retired");

@@ -11,7 +11,7 @@ use fleetwright_core::inventory::Place;
 use fleetwright_core::orphans;
 use fleetwright_core::record::{Record, RecordCache, place_of};
 use fleetwright_schema::documents::{FleetSpec, Provider};
-use fleetwright_schema::names::ClusterName;
+use fleetwright_schema::names::{Cloud as CloudName, ClusterName, Region};
 use serde_json::json;
 
 use super::error::{CliError, Exit};
@@ -23,6 +23,7 @@ use crate::assembly::{Clouds, real_clouds};
 const EXAMPLES: &str = "\
 Examples:
   fleetwright doctor                       may the daemon make and change clusters in each account?
+  fleetwright doctor --region eu-west-1    before there is a set in it
   fleetwright doctor --read-only           may plans look at them?
   fleetwright doctor my-fleet -o json
 
@@ -35,6 +36,9 @@ pub struct Args {
     /// The fleet repository
     #[arg(default_value = ".")]
     dir: PathBuf,
+    /// Examine every real account in this region too, as before its first set
+    #[arg(long = "region", value_name = "REGION")]
+    regions: Vec<Region>,
     /// Enter accounts by the roles that may only look
     #[arg(long)]
     read_only: bool,
@@ -70,10 +74,13 @@ pub fn run(args: &Args, out: &mut Out) -> Result<Exit, CliError> {
         Wish::Held(_) => None,
     });
     let recorded = record.clusters().map(|(id, cluster)| place_of(id, cluster));
-    let places: BTreeSet<Place> = wished.chain(recorded).filter(|place| is_real(&config, place)).collect();
+    let asked = real_accounts(&config).flat_map(|(cloud, id)| {
+        args.regions.iter().map(move |region| Place { cloud, account: id.into(), region: region.clone() })
+    });
+    let in_use = wished.chain(recorded).filter(|place| is_real(&config, place));
+    let places: BTreeSet<Place> = in_use.chain(asked).collect();
     if places.is_empty() {
-        out.note("every account is simulated: there is nothing to examine");
-        return Ok(Exit::Sound);
+        return nothing_to_examine(&config, out);
     }
     let access = if args.read_only { Access::ReadOnly } else { Access::ReadWrite };
     let clouds = real_clouds(access);
@@ -85,9 +92,25 @@ pub fn run(args: &Args, out: &mut Out) -> Result<Exit, CliError> {
     Ok(if broken { Exit::Problems } else { Exit::Sound })
 }
 
+fn real_accounts(config: &FleetSpec) -> impl Iterator<Item = (CloudName, &str)> {
+    let accounts = config.environments.iter().flat_map(|environment| &environment.accounts);
+    let real = accounts.filter(|(_, account)| account.provider == Provider::Real);
+    real.map(|(cloud, account)| (*cloud, account.id.as_str()))
+}
+
 fn is_real(config: &FleetSpec, place: &Place) -> bool {
-    let accounts = config.environments.iter().filter_map(|environment| environment.accounts.get(&place.cloud));
-    accounts.into_iter().any(|account| account.id == *place.account && account.provider == Provider::Real)
+    real_accounts(config).any(|(cloud, id)| cloud == place.cloud && *id == *place.account)
+}
+
+fn nothing_to_examine(config: &FleetSpec, out: &mut Out) -> Result<Exit, CliError> {
+    match real_accounts(config).next() {
+        None => {
+            out.note("every account is simulated: there is nothing to examine");
+            Ok(Exit::Sound)
+        }
+        Some((cloud, id)) => Err(CliError::usage(format!("account {id} of {cloud} is real, and no set is in it yet"))
+            .hint("name a region: `fleetwright doctor --region eu-west-1`")),
+    }
 }
 
 fn examine_all(
@@ -187,7 +210,7 @@ mod tests {
         let table = rendered(&examined(), Format::Table, false);
         let words: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
         assert_eq!(words[1], ["aws/123456789012/eu-west-1", "account", "fine", "123456789012"]);
-        assert!(table.lines().nth(2).unwrap().ends_with("warning  VPCs: 5 of 5 (hint: have it raised)"), "{table}");
+        assert_eq!(words[2][2..], ["warning", "VPCs:", "5", "of", "5", "(hint:", "have", "it", "raised)"]);
         let list: Vec<serde_json::Value> = serde_json::from_str(&rendered(&examined(), Format::Json, false)).unwrap();
         assert_eq!(list[1]["verdict"], "Warning");
         assert_eq!(list[1]["place"], "aws/123456789012/eu-west-1");

@@ -139,8 +139,8 @@ fn refuse_unsaved_changes(repo: &str, branch: Option<&str>) -> Result<(), CliErr
 fn setup(args: &RunArgs) -> Result<Setup, CliError> {
     let poll: Duration = args.poll_interval.parse().map_err(|why: String| CliError::usage(why))?;
     let attention: Duration = args.attention_interval.parse().map_err(|why: String| CliError::usage(why))?;
-    if poll.seconds() == 0 {
-        return Err(CliError::usage("--poll-interval must be at least 1s"));
+    if poll.seconds() == 0 || attention.seconds() == 0 {
+        return Err(CliError::usage("--poll-interval and --attention-interval must be at least 1s"));
     }
     let speed = args.sim_speed.as_deref().map(str::parse::<Speed>).transpose().map_err(CliError::usage)?;
     let options = Options {

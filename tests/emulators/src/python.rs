@@ -8,10 +8,13 @@ use std::sync::OnceLock;
 const PACKAGES: [&str; 2] = ["moto[server]==5.2.5", "boto3==1.44.*"];
 
 /// The folder with `python` and `moto_server`; installed into a cache when it is first asked for. `Err` says what is
-/// missing on this machine.
+/// missing on this machine, and is a failure where `FLEETWRIGHT_REQUIRE_PYTHON` is set.
 pub fn python_bin() -> Result<&'static Path, String> {
     static BIN: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    BIN.get_or_init(find).as_deref().map_err(Clone::clone)
+    let found = BIN.get_or_init(find).as_deref().map_err(Clone::clone);
+    let required = std::env::var_os("FLEETWRIGHT_REQUIRE_PYTHON").is_some();
+    assert!(found.is_ok() || !required, "python is required here: {found:?}");
+    found
 }
 
 fn find() -> Result<PathBuf, String> {
@@ -22,7 +25,9 @@ fn find() -> Result<PathBuf, String> {
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
     let root = cache.or_else(home).unwrap_or_else(std::env::temp_dir).join("fleetwright-tests");
     let (venv, bin) = (root.join("python"), root.join("python/bin"));
-    if bin.join("moto_server").is_file() && bin.join("installed").is_file() {
+    // With other packages it is another judge, and made anew.
+    let installed = std::fs::read_to_string(bin.join("installed")).is_ok_and(|told| told == PACKAGES.join("\n"));
+    if bin.join("moto_server").is_file() && installed {
         return Ok(bin);
     }
     std::fs::create_dir_all(&root).map_err(|error| format!("{}: {error}", root.display()))?;

@@ -1,4 +1,5 @@
-//! The cases. Each takes a laboratory in which nothing stands, and leaves one in which nothing stands.
+//! The cases. Each takes a laboratory in which nothing stands, and leaves one in which nothing of ours stands that we could
+//! still know.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -228,7 +229,8 @@ fn tags_lost(lab: &dyn Lab) {
     if lab.strip(&name, Step::LogStream) {
         let before = lab.standing();
         let result = conductor.perform(&action);
-        assert!(result.is_err(), "{}: what is nobody's was deleted: {result:?}", lab.name());
+        let denied = result.as_ref().is_err_and(|error| error.class == ErrorClass::Denied);
+        assert!(denied, "{}: what is nobody's: {result:?}", lab.name());
         assert_eq!(lab.standing(), before);
         let listing = conductor.observe().unwrap();
         assert!(listing.resources[&name].iter().all(|resource| resource.step != Step::LogStream));
@@ -294,6 +296,7 @@ fn ended_at_any_call(lab: &dyn Lab) {
     assert!(whole > 20 && calls > whole, "{whole} of {calls} calls");
     let all = std::env::var("FLEETWRIGHT_SWEEP").is_ok_and(|text| text == "all");
     let stride = if all { 1 } else { calls / POINTS };
+    let (mut tried, mut ended) = (0, 0);
     for call in (0..calls).step_by(usize::try_from(stride).unwrap()) {
         let ways = [Way::Before, Way::Unheard, Way::After];
         let one = ways[usize::try_from(call / stride % 3).unwrap()];
@@ -304,7 +307,11 @@ fn ended_at_any_call(lab: &dyn Lab) {
             let mut conductor = built(lab);
             assert_eq!(made(lab), expected, "{}: ended at call {call}, {way:?}", lab.name());
             retired(&mut conductor, lab);
+            ended += usize::from(conductor.restarts > 0);
+            tried += 1;
         }
     }
+    // A life differs by some calls from the one that was counted: its last points may not be met.
+    assert!(tried > 0 && ended + tried / 10 + 1 >= tried, "{}: {ended} of {tried} ended", lab.name());
     lab.mend();
 }

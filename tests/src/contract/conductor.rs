@@ -25,9 +25,7 @@ use super::Lab;
 use crate::fleets::snapshot;
 use crate::stage::cluster_set;
 
-/// The set that the suite is about.
-pub const SET: &str = "prod/aws/eu-west-1/Contract";
-/// Of the account in which everything happens.
+/// Of the account in which everything happens, where it is not a real one.
 pub const ACCOUNT: &str = "123456789012";
 /// More steps than any case takes.
 const STEPS_MAX: u32 = 500;
@@ -47,6 +45,8 @@ pub enum Delivery {
 /// The driver.
 pub struct Conductor<'a> {
     lab: &'a dyn Lab,
+    /// The set that the suite is about.
+    set: SetId,
     runtime: Runtime,
     adapter: Arc<dyn Cloud>,
     desired: Desired,
@@ -57,6 +57,8 @@ pub struct Conductor<'a> {
     last_read: Option<Timestamp>,
     /// How actions are delivered.
     pub delivery: Delivery,
+    /// How often a process ended and another one began.
+    pub restarts: u32,
     /// The parts that were ever read to have failed.
     pub failed: BTreeSet<Step>,
     /// Everything that was handed out, with what came of it.
@@ -69,6 +71,7 @@ impl<'a> Conductor<'a> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let mut conductor = Self {
             lab,
+            set: format!("prod/aws/{}/Contract", lab.place().region).parse().unwrap(),
             runtime,
             adapter: lab.adapter(),
             desired: Desired::held(fleetwright_core::desired::Hold::FleetUnreadable, None),
@@ -77,6 +80,7 @@ impl<'a> Conductor<'a> {
             inventory: Inventory::default(),
             last_read: None,
             delivery: Delivery::default(),
+            restarts: 0,
             failed: BTreeSet::new(),
             history: Vec::new(),
         };
@@ -86,8 +90,8 @@ impl<'a> Conductor<'a> {
 
     /// Somebody wishes for this of the set, or for none of it.
     pub fn wish(&mut self, spec: Option<&str>) {
-        let mut files = vec![("fleet.yaml".to_owned(), fleet(self.lab.provider()))];
-        files.extend(spec.map(|spec| (format!("clustersets/{SET}.yaml"), text_of(spec))));
+        let mut files = vec![("fleet.yaml".to_owned(), fleet(self.lab))];
+        files.extend(spec.map(|spec| (format!("clustersets/{}.yaml", self.set), text_of(&self.set, spec))));
         let reading = read_fleet(&snapshot(files), &mut FleetCache::default());
         assert!(reading.is_sound(), "{:?}", reading.diagnostics);
         self.desired = desired(&reading, &self.record, None, None);
@@ -95,6 +99,7 @@ impl<'a> Conductor<'a> {
 
     /// The process ends, and another one begins.
     pub fn restart(&mut self) {
+        self.restarts += 1;
         self.adapter = self.lab.adapter();
         (self.memory, self.inventory, self.last_read) = (Memory::default(), Inventory::default(), None);
         self.memory.note_record(&self.record, self.lab.now());
@@ -102,7 +107,7 @@ impl<'a> Conductor<'a> {
 
     /// The set's status.
     pub fn status(&self) -> Option<&ClusterSetStatus> {
-        self.record.sets.get(&SET.parse::<SetId>().unwrap()).map(|set| &**set)
+        self.record.sets.get(&self.set).map(|set| &**set)
     }
 
     /// The states of its clusters, by ordinal.
@@ -116,6 +121,11 @@ impl<'a> Conductor<'a> {
         let closely: BTreeSet<ClusterName> =
             self.record.clusters().map(|(_, cluster)| cluster.metadata.name.clone()).collect();
         self.runtime.block_on(self.adapter.observe(&self.lab.place(), &closely))
+    }
+
+    /// A reading of a place in which nothing is under way.
+    pub fn glance(&self) -> Result<Listing, CloudError> {
+        self.runtime.block_on(self.adapter.observe(&self.lab.place(), &BTreeSet::new()))
     }
 
     /// One action, by itself.
@@ -230,20 +240,21 @@ impl<'a> Conductor<'a> {
     }
 }
 
-fn fleet(provider: Provider) -> String {
-    let provider = match provider {
+fn fleet(lab: &dyn Lab) -> String {
+    let account = lab.place().account;
+    let provider = match lab.provider() {
         Provider::Simulated => "Simulated",
         Provider::Real => "Real",
     };
     format!(
         "apiVersion: fleetwright.dev/v1alpha1\nkind: Fleet\nmetadata: {{ name: contract }}\nspec:\n  \
-         builtinDefaults: 1\n  environments:\n    - name: prod\n      accounts:\n        aws: {{ id: \"{ACCOUNT}\", \
+         builtinDefaults: 1\n  environments:\n    - name: prod\n      accounts:\n        aws: {{ id: \"{account}\", \
          provider: {provider} }}\n  addressPools:\n    - {{ name: main, cidr: 10.0.0.0/8, clusterPrefixLength: 20 }}\n"
     )
 }
 
 /// Quick where quickness is the set's to choose, so that a case is about the adapter.
-fn text_of(spec: &str) -> String {
+fn text_of(set: &SetId, spec: &str) -> String {
     let strategy = "updateStrategy: { rotateOn: [], clusterRotation: { bake: 1m, rollbackWindow: 1m } }";
-    cluster_set(SET, &format!("{spec}\n{strategy}")).replace("D4s_v3", "m6i.large")
+    cluster_set(&set.to_string(), &format!("{spec}\n{strategy}")).replace("D4s_v3", "m6i.large")
 }

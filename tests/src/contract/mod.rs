@@ -6,6 +6,7 @@
 pub mod aws;
 pub mod cases;
 pub mod conductor;
+pub mod live;
 pub mod simulated;
 
 use std::sync::Arc;
@@ -44,6 +45,8 @@ pub struct Standing {
     pub id: String,
     /// The cluster that its tags or its name tell; none for what is a stranger's.
     pub cluster: Option<ClusterName>,
+    /// The set's own tag `team`, where it has one.
+    pub team: Option<String>,
 }
 
 /// Where a process ends: what comes of the call that it ends at.

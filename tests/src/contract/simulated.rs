@@ -90,6 +90,7 @@ impl Lab for Simulated {
             kind: native_kind(CloudName::Aws, resource.step).to_owned(),
             id: resource.id.to_string(),
             cluster: Some(resource.cluster),
+            team: None,
         });
         seen.collect()
     }

@@ -63,6 +63,8 @@ impl<T: Clone> Cache<T> {
     pub fn retain(&self, place: &Place, stands: impl Fn(&ClusterName) -> bool) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.kept.retain(|(there, cluster), _| there != place || stands(cluster));
+        // A reading that is older than this has long ended.
+        state.forgotten.retain(|_, at| at.elapsed() < SLOW);
     }
 }
 

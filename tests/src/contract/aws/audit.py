@@ -21,14 +21,14 @@ def client(service, at=url):
 
 def cluster_of(tags):
     tags = {t.get("Key", t.get("key")): t.get("Value", t.get("value")) for t in tags or []}
-    return tags.get("fleetwright.dev/cluster")
+    return tags.get("fleetwright.dev/cluster"), tags.get("team")
 
 
 found = []
 
 
-def note(kind, id, cluster):
-    found.append({"kind": kind, "id": id, "cluster": cluster})
+def note(kind, id, owner):
+    found.append({"kind": kind, "id": id, "cluster": owner[0], "team": owner[1]})
 
 
 ec2 = client("ec2")
@@ -78,10 +78,11 @@ eks = client("eks", eks_url)
 for page in eks.get_paginator("list_clusters").paginate():
     for name in page["clusters"]:
         cluster = eks.describe_cluster(name=name)["cluster"]
-        owner = cluster["tags"].get("fleetwright.dev/cluster")
+        owner = cluster["tags"].get("fleetwright.dev/cluster"), cluster["tags"].get("team")
         note("EKS cluster", f"{name}@{cluster['createdAt'].timestamp()}", owner)
         for group in eks.list_nodegroups(clusterName=name)["nodegroups"]:
-            note("EKS node group", f"{name}/{group}", owner)
+            tags = eks.describe_nodegroup(clusterName=name, nodegroupName=group)["nodegroup"]["tags"]
+            note("EKS node group", f"{name}/{group}", (owner[0], tags.get("team")))
         for addon in eks.list_addons(clusterName=name)["addons"]:
             note("EKS add-on", f"{name}/{addon}", owner)
         for association in eks.list_pod_identity_associations(clusterName=name)["associations"]:

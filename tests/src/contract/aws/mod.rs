@@ -113,6 +113,7 @@ impl AwsLab {
             kind: told(&found, "kind"),
             id: told(&found, "id"),
             cluster: found["cluster"].as_ref().map(|name| name.parse().unwrap()),
+            team: found["team"].clone(),
         });
         all.collect()
     }
