@@ -12,7 +12,7 @@ use fleetwright_core::inventory::{ErrorClass, Phase, Resource, Step};
 use fleetwright_schema::documents::AwsAccount;
 use fleetwright_schema::set::ClusterSpec;
 
-use crate::control_plane::{Depth, Live, ours, ours_to_change, tag, untag};
+use crate::control_plane::{Live, ours, ours_to_change, tag, untag};
 use crate::error::{error, found, from_sdk, settled};
 use crate::identity::Role;
 use crate::marks::{self, Mark};
@@ -61,11 +61,12 @@ fn sum(wanted: &BTreeMap<String, Policy>) -> String {
 }
 
 /// What a reading tells of access.
-pub async fn look_access(session: &Session, live: &Live, depth: Depth) -> Result<Option<Resource>, CloudError> {
+pub async fn look_access(session: &Session, live: &Live) -> Result<Option<Resource>, CloudError> {
     let Some(mark) = Mark::of(&live.tags, Step::Access) else { return Ok(None) };
     let wanted = wanted(&session.account);
     let mut whole = mark.sum == sum(&wanted);
-    if whole && depth == Depth::Drift && !wanted.is_empty() {
+    // At each look: seen now and then only, what lacks would be told and untold in turns.
+    if whole && !wanted.is_empty() {
         let there = principals(session, live).await?;
         whole = wanted.keys().all(|arn| there.contains(arn));
     }
@@ -73,9 +74,9 @@ pub async fn look_access(session: &Session, live: &Live, depth: Depth) -> Result
 }
 
 /// What a reading tells of secrets.
-pub async fn look_secrets(session: &Session, live: &Live, depth: Depth) -> Result<Option<Resource>, CloudError> {
+pub async fn look_secrets(session: &Session, live: &Live) -> Result<Option<Resource>, CloudError> {
     let Some(mark) = Mark::of(&live.tags, Step::Secrets) else { return Ok(None) };
-    let whole = depth == Depth::Closely || association(session, live).await?.is_some();
+    let whole = association(session, live).await?.is_some();
     Ok(Some(live.resource(Step::Secrets, Phase::Ready, if whole { &mark.print } else { "" })))
 }
 

@@ -3,29 +3,32 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use fleetwright_clouds::CloudError;
+use fleetwright_core::inventory::ErrorClass;
 use fleetwright_schema::documents::{AwsAccount, FleetSpec, Provider};
 use fleetwright_schema::names::Cloud;
 
-/// The accounts, by their ids.
+use crate::error::error;
+
+/// The accounts, by their ids; none before a fleet was read.
 #[derive(Debug, Default)]
-pub struct Accounts(Mutex<BTreeMap<String, Arc<AwsAccount>>>);
+pub struct Accounts(Mutex<Option<BTreeMap<String, Arc<AwsAccount>>>>);
 
 impl Accounts {
-    /// Takes up what a fleet says; whether anything changed.
-    pub fn learn(&self, config: &FleetSpec) -> bool {
+    /// Takes up what a fleet says.
+    pub fn learn(&self, config: &FleetSpec) {
         let accounts = config.environments.iter().filter_map(|environment| environment.accounts.get(&Cloud::Aws));
         let real = accounts.filter(|account| account.provider == Provider::Real);
-        let next: BTreeMap<_, _> =
+        let next =
             real.map(|account| (account.id.clone(), Arc::new(account.aws.clone().unwrap_or_default()))).collect();
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let changed = *known != next;
-        *known = next;
-        changed
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(next);
     }
 
-    /// One account; with nothing said of it, where the fleet says nothing.
-    pub fn get(&self, id: &str) -> Arc<AwsAccount> {
+    /// One account. One that the fleet no longer names is not entered: whatever the process is by itself, it is not that.
+    pub fn get(&self, id: &str) -> Result<Arc<AwsAccount>, CloudError> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(id).cloned().unwrap_or_default()
+        let Some(known) = &*known else { return Ok(Arc::default()) };
+        let none = || error(ErrorClass::Denied, "NoAccount", format!("fleet.yaml names no account {id} of AWS"));
+        known.get(id).cloned().ok_or_else(none)
     }
 }

@@ -25,6 +25,8 @@ pub struct Addon {
     pub is_busy: bool,
     /// It could not be made, or its change failed.
     pub has_failed: bool,
+    /// It stands and does not work, as one without nodes.
+    pub is_degraded: bool,
     /// It could not even be made.
     pub is_stillborn: bool,
 }
@@ -51,15 +53,16 @@ fn read(addon: &aws_sdk_eks::types::Addon) -> Option<Addon> {
     if !issues.is_empty() {
         tracing::warn!(cluster = addon.cluster_name(), addon = addon.addon_name(), ?issues, "an add-on is not well");
     }
-    use AddonStatus::{Active, CreateFailed, DeleteFailed, UpdateFailed};
+    use AddonStatus::{Active, CreateFailed, Degraded, DeleteFailed, UpdateFailed};
     let status = addon.status();
-    // `DEGRADED` is what an add-on is until there are nodes for it.
-    let ended = matches!(status, Some(Active | CreateFailed | DeleteFailed | UpdateFailed));
+    // `DEGRADED` is what an add-on is until there are nodes for it: nothing is at work, and it is not whole.
+    let ended = matches!(status, Some(Active | CreateFailed | DeleteFailed | UpdateFailed | Degraded));
     Some(Addon {
         name: addon.addon_name()?.to_owned(),
         version: addon.addon_version().unwrap_or_default().to_owned(),
         is_busy: !ended,
-        has_failed: ended && status != Some(&Active),
+        has_failed: matches!(status, Some(CreateFailed | DeleteFailed | UpdateFailed)),
+        is_degraded: status == Some(&Degraded),
         is_stillborn: status == Some(&CreateFailed),
     })
 }
@@ -67,7 +70,7 @@ fn read(addon: &aws_sdk_eks::types::Addon) -> Option<Addon> {
 /// Whether all are there and well.
 pub fn are_whole(addons: &[Addon]) -> bool {
     let there = |name: &&str| addons.iter().any(|addon| addon.name == **name);
-    CORE.iter().all(there) && addons.iter().all(|addon| !addon.is_busy && !addon.has_failed)
+    CORE.iter().all(there) && addons.iter().all(|addon| !addon.is_busy && !addon.has_failed && !addon.is_degraded)
 }
 
 /// Makes those that lack, in the default version of the cluster's; whether all are there and well.
@@ -183,7 +186,8 @@ mod tests {
             one[2] = addon(CORE[2], status);
             assert!(!are_whole(&one), "{status}");
         }
-        assert!(addon("coredns", "DEGRADED").is_busy, "it waits for nodes");
+        let unwell = addon("coredns", "DEGRADED");
+        assert!(unwell.is_degraded && !unwell.is_busy, "a change may be what it waits for");
         assert!(addon("coredns", "CREATE_FAILED").is_stillborn);
         assert!(!addon("coredns", "UPDATE_FAILED").is_stillborn);
     }

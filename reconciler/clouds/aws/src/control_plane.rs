@@ -14,7 +14,7 @@ use fleetwright_core::action::{Action, Effect};
 use crate::inside::placement;
 use crate::session::Session;
 
-pub use list::{Depth, list};
+pub use list::{Clusters, Depth, list};
 pub use live::{Live, minor, ours, ours_to_change};
 pub use update::{change_tags, tag, untag};
 

@@ -96,6 +96,30 @@ const fn of_status(status: u16) -> ErrorClass {
     }
 }
 
+/// Codes that mean several things, told apart by what is said with them.
+pub fn of_words(code: &str, message: &str) -> Option<ErrorClass> {
+    let says = |words: &str| message.to_lowercase().contains(words);
+    match code {
+        // IAM tells other services of a role some seconds after it was made.
+        "InvalidParameterException" if says("role") && (says("assume") || says("does not exist")) => {
+            Some(ErrorClass::Conflict)
+        }
+        "ResourcePropagationDelayException" => Some(ErrorClass::Conflict),
+        _ => None,
+    }
+}
+
+/// Without what differs from call to call: it would be published as news each time, and tells nobody anything.
+pub fn steady(message: &str) -> String {
+    let end = message.find("Encoded authorization failure message").unwrap_or(message.len());
+    let expired = "Signature expired";
+    let text = if message.starts_with(expired) { expired } else { &message[..end] };
+    text.trim().chars().take(MESSAGE_LENGTH_MAX).collect()
+}
+
+/// More than anybody reads.
+const MESSAGE_LENGTH_MAX: usize = 500;
+
 /// What a reply says of when to come back.
 pub fn retry_after(header: Option<&str>) -> Option<Duration> {
     header.and_then(|text| text.trim().parse().ok()).map(Duration::from_seconds)
@@ -108,9 +132,11 @@ where
 {
     if let SdkError::ServiceError(failed) = &error {
         let (status, raw) = (failed.raw().status().as_u16(), failed.raw().headers());
-        let code = failed.err().code().unwrap_or("UnknownError").to_owned();
-        let message = failed.err().message().unwrap_or_default().to_owned();
-        let class = classify(&code, status);
+        let Some(code) = failed.err().code().map(str::to_owned) else {
+            return self::error(of_unreadable(status), "ReplyNotUnderstood", format!("status {status} without a code"));
+        };
+        let message = steady(failed.err().message().unwrap_or_default());
+        let class = of_words(&code, &message).unwrap_or_else(|| classify(&code, status));
         return CloudError { class, code, message, retry_after: retry_after(raw.get("retry-after")) };
     }
     let (class, code) = match &error {
@@ -138,9 +164,11 @@ fn is_about_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 /// A reply that is not AWS's, as of a proxy: its status is all that it says.
-const fn of_unreadable(status: u16) -> ErrorClass {
+pub const fn of_unreadable(status: u16) -> ErrorClass {
     match status {
         200..=299 => ErrorClass::UnknownResult,
+        // Whoever answers so knows nothing of what is there.
+        404 => ErrorClass::Outage,
         _ => of_status(status),
     }
 }
@@ -176,6 +204,25 @@ pub fn settled<T>(result: Result<T, CloudError>, fine: ErrorClass) -> Result<Opt
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_differs_from_call_to_call_is_not_told() {
+        let denied = "You are not authorized to perform this operation. Encoded authorization failure message: a1b2c3";
+        assert_eq!(steady(denied), "You are not authorized to perform this operation.");
+        assert_eq!(steady("Signature expired: 20261122T1 is now earlier than 20261122T2"), "Signature expired");
+    }
+
+    #[test]
+    fn a_role_that_was_made_just_now_is_waited_for() {
+        let told = "Role with arn: arn:aws:iam::1:role/x could not be assumed because it does not exist";
+        assert_eq!(of_words("InvalidParameterException", told), Some(ErrorClass::Conflict));
+        assert_eq!(of_words("InvalidParameterException", "unsupported version"), None);
+    }
+
+    #[test]
+    fn a_reply_that_is_not_aws_s_is_no_absence() {
+        assert_eq!(of_unreadable(404), ErrorClass::Outage);
+    }
 
     #[test]
     fn codes_are_classified_and_the_status_says_the_rest() {

@@ -73,7 +73,9 @@ impl TagChange {
         let listed = live.get(TAGGED).map(String::as_str).unwrap_or_default();
         let ours = |key: &String| {
             let hash = short_hash(key, HASH_DIGITS);
-            key == TAGGED || listed.as_bytes().chunks(HASH_DIGITS).any(|known| known == hash.as_bytes())
+            // What we write ourselves, and what AWS does, never came from a set, whatever its hash.
+            let reserved = key.starts_with("fleetwright.dev/") || key.starts_with("aws:");
+            key == TAGGED || !reserved && listed.as_bytes().chunks(HASH_DIGITS).any(|known| known == hash.as_bytes())
         };
         let lacks = |(key, value): &(&String, &String)| live.get(*key) != Some(*value);
         Self {

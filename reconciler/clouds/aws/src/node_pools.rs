@@ -61,7 +61,8 @@ fn phase(groups: &[Group], addons: &[Addon], marked: bool) -> Phase {
 /// The fingerprint, if all is there that was there when it was written.
 fn applied<'a>(groups: &[Group], addons: Option<&[Addon]>, mark: Option<&'a Mark>) -> &'a str {
     let Some(mark) = mark else { return "" };
-    let whole = addons.is_none_or(addons::are_whole);
+    let well = groups.iter().all(|group| group.state != State::Degraded);
+    let whole = well && addons.is_none_or(addons::are_whole);
     if whole && mark.sum == sum(groups) { &mark.print } else { "" }
 }
 

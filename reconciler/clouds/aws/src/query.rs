@@ -10,7 +10,7 @@ use fleetwright_clouds::CloudError;
 use fleetwright_core::inventory::ErrorClass;
 
 use crate::calls::Calls;
-use crate::error::{classify, error, retry_after};
+use crate::error::{classify, error, of_unreadable, retry_after, steady};
 use crate::session::{credentials, endpoint_override, partition};
 
 /// A service that speaks Query.
@@ -118,7 +118,10 @@ impl Query {
             return Ok(Reply(text));
         }
         let told = told(&text).or_else(|| told_in_json(&text));
-        let (code, message) = told.unwrap_or_else(|| ("UnknownError".to_owned(), format!("status {status}")));
+        let Some((code, message)) = told else {
+            return Err(error(of_unreadable(status), "ReplyNotUnderstood", format!("status {status} without a code")));
+        };
+        let message = steady(&message);
         let retry_after = retry_after(wait.as_ref().and_then(|wait| wait.to_str().ok()));
         Err(CloudError { class: classify(&code, status), code, message, retry_after })
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
@@ -19,7 +19,7 @@ use tokio::sync::{Mutex, OnceCell};
 
 use crate::accounts::Accounts;
 use crate::calls::Calls;
-use crate::error::error;
+use crate::error::{error, from_sdk};
 use crate::inside::Blocked;
 use crate::query::Query;
 
@@ -27,6 +27,8 @@ use crate::query::Query;
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Within it a connection stands, or the service is out.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// For so long credentials are taken to be of the account that they were of.
+const PROVEN_FOR: Duration = Duration::from_secs(600);
 /// Credentials are asked for anew so long before they expire.
 const RENEWED_BEFORE: Duration = Duration::from_secs(300);
 
@@ -58,6 +60,8 @@ pub struct Session {
     /// What does not leave its cluster, as far as it was asked to.
     pub blocked: Blocked,
     config: SdkConfig,
+    /// When the credentials were last seen to be of the account.
+    proven_at: Mutex<Option<Instant>>,
 }
 
 impl Session {
@@ -68,6 +72,22 @@ impl Session {
     /// `aws`, `aws-us-gov` or `aws-cn`.
     pub fn partition(&self) -> &'static str {
         partition(self.region())
+    }
+    /// That the credentials are of the very account. In another one every list would come back empty, and everything would
+    /// be taken for gone.
+    async fn prove_account(&self) -> Result<(), CloudError> {
+        let mut proven = self.proven_at.lock().await;
+        if proven.is_some_and(|at| at.elapsed() < PROVEN_FOR) {
+            return Ok(());
+        }
+        let told = self.sts.get_caller_identity().send().await.map_err(from_sdk)?;
+        let (entered, wanted) = (told.account().unwrap_or_default(), &*self.place.account);
+        if entered != wanted {
+            let message = format!("the credentials are of account {entered}, and not of {wanted}");
+            return Err(error(ErrorClass::Denied, "AnotherAccount", message));
+        }
+        *proven = Some(Instant::now());
+        Ok(())
     }
     /// The credentials of now.
     pub async fn credentials(&self) -> Result<Credentials, CloudError> {
@@ -133,7 +153,14 @@ impl Sessions {
 
     /// The session of a place.
     pub async fn of(&self, place: &Place) -> Result<Arc<Session>, CloudError> {
-        let account = self.accounts.get(&place.account);
+        let session = self.unproven(place).await?;
+        session.prove_account().await?;
+        Ok(session)
+    }
+
+    /// The session of a place of which nobody has asked yet in which account it is.
+    pub async fn unproven(&self, place: &Place) -> Result<Arc<Session>, CloudError> {
+        let account = self.accounts.get(&place.account)?;
         let mut known = self.known.lock().await;
         if let Some(session) = known.get(place).filter(|session| session.account == account) {
             return Ok(Arc::clone(session));
@@ -234,6 +261,7 @@ async fn begin(
         sts: aws_sdk_sts::Client::from_conf(sts),
         query: Query::new(config.clone(), place.region.as_str(), calls)?,
         blocked: Blocked::default(),
+        proven_at: Mutex::new(None),
         config,
     })
 }

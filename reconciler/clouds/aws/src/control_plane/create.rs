@@ -75,7 +75,7 @@ async fn taken(session: &Session, action: &Action, why: CloudError) -> Result<Pr
     match describe(session, action.key.cluster.as_str()).await? {
         Seen::Ours(live) if live.owner == Owner::of(action) => Ok(Progress::InProgress),
         Seen::Gone => Err(why),
-        Seen::Foreign | Seen::Ours(_) => Err(not_ours(action)),
+        Seen::Foreign | Seen::Stripped | Seen::Ours(_) => Err(not_ours(action)),
     }
 }
 

@@ -11,7 +11,8 @@ use crate::session::Session;
 /// Lifts its protection, and deletes it once that is lifted.
 pub async fn delete(session: &Session, action: &Action, id: &str) -> Result<Progress, CloudError> {
     let Some(live) = ours(session, action, id).await? else { return Ok(Progress::Done) };
-    if live.phase == Phase::Deleting {
+    // While it is updated, by the lifting of its protection too, nothing else is taken.
+    if matches!(live.phase, Phase::Deleting | Phase::Updating) {
         return Ok(Progress::InProgress);
     }
     // What never became active goes without, and would take no such update.

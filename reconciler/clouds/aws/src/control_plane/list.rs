@@ -6,18 +6,21 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use fleetwright_clouds::CloudError;
-use fleetwright_core::inventory::{ControlPlaneFacts, Phase, Placement, Resource, Step};
+use fleetwright_core::inventory::{ControlPlaneFacts, ErrorClass, Phase, Placement, Resource, Step};
 use fleetwright_schema::names::ClusterName;
 
 use super::live::{Live, Seen, describe};
 use super::update::has_drifted;
 use crate::cache::Cache;
-use crate::error::from_sdk;
+use crate::error::{error, from_sdk};
 use crate::inside::{self, placement, workloads};
 use crate::owner::APPLIED;
 use crate::session::Session;
 use crate::side_by_side::side_by_side;
 use crate::{access, node_pools};
+
+/// So many clusters are looked at before what was seen of them is kept.
+const LOOKS_AT_ONCE: usize = 8;
 
 /// How closely a cluster is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,11 +31,20 @@ pub enum Depth {
     Drift,
 }
 
+/// What stands in a place.
+#[derive(Default)]
+pub struct Clusters {
+    /// Control planes of ours, with what has its marks on them.
+    pub resources: Vec<Resource>,
+    /// Names of those that are ours by their role, and have lost the tags that say so.
+    pub stripped: BTreeSet<ClusterName>,
+}
+
 /// What a look at a name showed.
 enum Look {
-    Gone,
     /// Empty where the cluster is not ours.
     There(Vec<Resource>),
+    Stripped,
 }
 
 /// All clusters of ours, with node pools, access, secrets and infra services.
@@ -40,32 +52,46 @@ pub async fn list(
     session: &Arc<Session>,
     kept: &Cache<Vec<Resource>>,
     closely: &BTreeSet<ClusterName>,
-) -> Result<Vec<Resource>, CloudError> {
+) -> Result<Clusters, CloudError> {
     let began = Instant::now();
     let place = &session.place;
     let names = names(session).await?;
     kept.retain(place, |name| names.contains(name));
-    let mut all = Vec::new();
+    let mut all = Clusters::default();
     let mut asked = Vec::new();
     for name in names {
         match kept.recall(place, &name).filter(|_| !closely.contains(&name)) {
-            Some(known) => all.extend(known),
+            Some(known) => all.resources.extend(known),
             None => asked.push((Arc::clone(session), closely.contains(&name), name)),
         }
     }
+    // Some at a time, and each kept at once: where one call of hundreds fails, the next reading has less to ask.
+    while !asked.is_empty() {
+        let some: Vec<_> = asked.drain(..asked.len().min(LOOKS_AT_ONCE)).collect();
+        for (name, depth, look) in looks(some).await? {
+            match look {
+                Look::Stripped => drop(all.stripped.insert(name)),
+                Look::There(resources) => {
+                    if depth == Depth::Drift && is_quiet(&resources) {
+                        kept.keep(place, &name, began, resources.clone());
+                    }
+                    all.resources.extend(resources);
+                }
+            }
+        }
+    }
+    Ok(all)
+}
+
+type Asked = (Arc<Session>, bool, ClusterName);
+
+async fn looks(asked: Vec<Asked>) -> Result<Vec<(ClusterName, Depth, Look)>, CloudError> {
     let looks = side_by_side(asked, |(session, closely, name)| async move {
         let depth = if closely { Depth::Closely } else { Depth::Drift };
         let look = look(&session, &name, depth).await?;
         Ok((name, depth, look))
     });
-    for (name, depth, look) in looks.await? {
-        let Look::There(resources) = look else { continue };
-        if depth == Depth::Drift && is_quiet(&resources) {
-            kept.keep(place, &name, began, resources.clone());
-        }
-        all.extend(resources);
-    }
-    Ok(all)
+    looks.await
 }
 
 /// The names of all clusters that could be ours: others' names need not be such as we give.
@@ -90,7 +116,12 @@ fn is_quiet(resources: &[Resource]) -> bool {
 
 async fn look(session: &Arc<Session>, name: &ClusterName, depth: Depth) -> Result<Look, CloudError> {
     let live = match describe(session, name.as_str()).await? {
-        Seen::Gone => return Ok(Look::Gone),
+        // It was listed a moment ago. Whether it is gone, or somebody between us answers so, the next reading tells.
+        Seen::Gone => {
+            let message = format!("{name} is listed, and not there when it is asked for");
+            return Err(error(ErrorClass::UnknownResult, "ListedAndGone", message));
+        }
+        Seen::Stripped => return Ok(Look::Stripped),
         Seen::Foreign => return Ok(Look::There(Vec::new())),
         Seen::Ours(live) => live,
     };
@@ -98,8 +129,8 @@ async fn look(session: &Arc<Session>, name: &ClusterName, depth: Depth) -> Resul
     if matches!(live.phase, Phase::Ready | Phase::Updating | Phase::Failed) {
         let (pools, access, secrets) = tokio::try_join!(
             node_pools::look(session, &live, depth),
-            access::look_access(session, &live, depth),
-            access::look_secrets(session, &live, depth),
+            access::look_access(session, &live),
+            access::look_secrets(session, &live),
         )?;
         let has_nodes = pools.as_ref().is_some_and(|pools| !pools.node_pools.is_empty());
         if depth == Depth::Closely && has_nodes && live.phase != Phase::Failed {

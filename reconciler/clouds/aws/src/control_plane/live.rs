@@ -7,10 +7,11 @@ use aws_sdk_eks::types::{Cluster, ClusterStatus, Logging};
 use fleetwright_clouds::CloudError;
 use fleetwright_core::action::Action;
 use fleetwright_core::inventory::{ErrorClass, Phase, Resource, Step};
-use fleetwright_schema::names::KubernetesVersion;
+use fleetwright_schema::names::{ClusterName, KubernetesVersion};
 use fleetwright_schema::units::Timestamp;
 
 use crate::error::{error, found, from_sdk};
+use crate::identity::Role;
 use crate::owner::{Owner, Tags};
 use crate::session::Session;
 
@@ -21,6 +22,8 @@ pub enum Seen {
     Gone,
     /// A cluster without our tags.
     Foreign,
+    /// A cluster without our tags that runs as the role which we made for the cluster of this name: somebody took them away.
+    Stripped,
     /// One of ours.
     Ours(Box<Live>),
 }
@@ -176,12 +179,20 @@ pub async fn describe(session: &Session, name: &str) -> Result<Seen, CloudError>
     let reply = found(session.eks.describe_cluster().name(name).send().await.map_err(from_sdk))?;
     let Some(cluster) = reply.and_then(|reply| reply.cluster) else { return Ok(Seen::Gone) };
     let owner = Owner::from_tags(&tags_of(&cluster)).filter(|owner| owner.cluster.as_str() == name);
-    let Some(owner) = owner else { return Ok(Seen::Foreign) };
+    let Some(owner) = owner else {
+        let ours = cluster.role_arn().is_some_and(|role| is_of(session, name, role));
+        return Ok(if ours { Seen::Stripped } else { Seen::Foreign });
+    };
     if let Some(health) = cluster.health().filter(|health| !health.issues().is_empty()) {
         tracing::warn!(cluster = name, issues = ?health.issues(), "the provider says that a control plane is not well");
     }
     let half = || error(ErrorClass::UnknownResult, "HalfDescribed", format!("{name} has no ARN or creation time"));
     Live::of(&cluster, owner).map(|live| Seen::Ours(Box::new(live))).ok_or_else(half)
+}
+
+/// Whether a role is that of the control plane of a cluster of this name.
+fn is_of(session: &Session, name: &str, role: &str) -> bool {
+    name.parse::<ClusterName>().is_ok_and(|name| Role::ControlPlane.arn(session, &name) == role)
 }
 
 /// The cluster that an action is about, if it is there: by the id of it or of a child. Anybody else's is a conflict, and
@@ -190,7 +201,7 @@ pub async fn ours(session: &Session, action: &Action, id: &str) -> Result<Option
     match describe(session, action.key.cluster.as_str()).await? {
         Seen::Gone => Ok(None),
         Seen::Ours(live) if live.owner == Owner::of(action) => Ok((*live.id == *plane_id(id)).then_some(live)),
-        Seen::Foreign | Seen::Ours(_) => Err(not_ours(action)),
+        Seen::Foreign | Seen::Stripped | Seen::Ours(_) => Err(not_ours(action)),
     }
 }
 

@@ -21,13 +21,22 @@ use crate::owner::Tags;
 use crate::session::Session;
 use crate::side_by_side::side_by_side;
 
-/// What the tag says, with the number of workloads when closing began. Without the tag, placement is open.
+/// In the tag, that workloads were asked to leave.
+const EVICTED: &str = "evict";
+
+/// What the tag says, with the most workloads that were counted at any closing since placement was last open: it never
+/// falls. Without the tag, placement is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placed {
     /// Being closed or opened.
     Changing(u32),
     /// All nodes were cordoned.
-    Closed(u32),
+    Closed {
+        /// The number of workloads.
+        before: u32,
+        /// Whether we asked them to leave, so that what waits for a node is what they left behind.
+        evicted: bool,
+    },
 }
 
 impl Placed {
@@ -39,18 +48,22 @@ impl Placed {
     pub const fn placement(self) -> Placement {
         match self {
             Self::Changing(_) => Placement::Open,
-            Self::Closed(_) => Placement::Closed,
+            Self::Closed { .. } => Placement::Closed,
         }
     }
     const fn before(self) -> u32 {
         match self {
-            Self::Changing(before) | Self::Closed(before) => before,
+            Self::Changing(before) | Self::Closed { before, .. } => before,
         }
+    }
+    const fn was_evicted(self) -> bool {
+        matches!(self, Self::Closed { evicted: true, .. })
     }
     fn text(self) -> String {
         match self {
             Self::Changing(before) => format!("changing:{before}"),
-            Self::Closed(before) => format!("closed:{before}"),
+            Self::Closed { before, evicted: false } => format!("closed:{before}"),
+            Self::Closed { before, evicted: true } => format!("closed:{before}:{EVICTED}"),
         }
     }
 }
@@ -58,12 +71,20 @@ impl Placed {
 /// What the tags of a control plane say. What can't be read is unfinished, so that somebody finishes it.
 pub fn placed(tags: &Tags) -> Option<Placed> {
     let text = tags.get(PLACEMENT)?;
-    let (word, number) = text.split_once(':').unwrap_or((text, ""));
-    let number = number.parse();
-    Some(match (word, number) {
-        ("closed", Ok(before)) => Placed::Closed(before),
-        (_, before) => Placed::Changing(before.unwrap_or(0)),
+    let mut parts = text.split(':');
+    let (word, number) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default().parse());
+    Some(match (word, number, parts.next()) {
+        ("closed", Ok(before), None) => Placed::Closed { before, evicted: false },
+        ("closed", Ok(before), Some(EVICTED)) => Placed::Closed { before, evicted: true },
+        (_, before, _) => Placed::Changing(before.unwrap_or(0)),
     })
+}
+
+/// What closing comes to, with what was counted once all nodes were cordoned: more may have come since closing began, or
+/// since it was closed before. That workloads were evicted stays true until placement is opened.
+fn closed(known: Option<Placed>, before: u32, counted: u32, mode: DrainMode) -> Placed {
+    let evicted = mode == DrainMode::Evict || known.is_some_and(Placed::was_evicted);
+    Placed::Closed { before: before.max(counted), evicted }
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -85,30 +106,30 @@ struct NodeSpec {
     unschedulable: bool,
 }
 
-/// Takes no new workloads; and asks those that run to leave, where that is wanted. The count of before is kept, however
-/// often this is repeated.
+/// Takes no new workloads; and asks those that run to leave, where that is wanted. However often this is repeated, the
+/// count of before is kept, or raised if more run. It is counted first, since nothing is closed that can't be counted, and
+/// again once nothing new starts and nothing was evicted.
 pub async fn close(session: &Arc<Session>, action: &Action, id: &str, mode: DrainMode) -> Result<Progress, CloudError> {
     let live = reachable(session, action, id).await?;
     let kubernetes = Kubernetes::of(session, &live).await?;
     let known = placed(&live.tags);
     let before = match known {
         Some(placed) => placed.before(),
-        None => workloads::number_open(&workloads::pods(&kubernetes).await?),
+        None => workloads::number(&workloads::pods(&kubernetes).await?, known),
     };
     if known.is_none() {
         write(session, &live, Placed::Changing(before)).await?;
     }
     cordon(&kubernetes, true).await?;
+    let pods = workloads::pods(&kubernetes).await?;
+    let closed = closed(known, before, workloads::number(&pods, known), mode);
     match mode {
         // Moving workloads to another cluster is its owners' affair so far.
         DrainMode::Wait | DrainMode::Migrate => {}
-        DrainMode::Evict => {
-            let pods = workloads::pods(&kubernetes).await?;
-            workloads::evict(session, &live, &kubernetes, pods).await?;
-        }
+        DrainMode::Evict => workloads::evict(session, &live, &kubernetes, pods).await?,
     }
-    if known != Some(Placed::Closed(before)) {
-        write(session, &live, Placed::Closed(before)).await?;
+    if known != Some(closed) {
+        write(session, &live, closed).await?;
     }
     Ok(Progress::Done)
 }
@@ -162,17 +183,40 @@ mod tests {
 
     #[test]
     fn a_tag_is_read_as_it_was_written() {
-        for placed in [Placed::Closed(7), Placed::Changing(0)] {
+        let (waited, evicted) =
+            (Placed::Closed { before: 7, evicted: false }, Placed::Closed { before: 7, evicted: true });
+        for placed in [waited, evicted, Placed::Changing(0)] {
             assert_eq!(said(&placed.text()), Some(placed));
         }
+        assert_eq!(evicted.text(), "closed:7:evict");
         assert_eq!(placed(&Tags::new()), None);
         assert_eq!(said("closed:many"), Some(Placed::Changing(0)), "somebody has to finish it");
+        assert_eq!(said("closed:7:else"), Some(Placed::Changing(7)));
         assert_eq!(said("open"), Some(Placed::Changing(0)));
+    }
+
+    #[test]
+    fn the_number_is_raised_by_each_closing_and_never_falls() {
+        let number = |known: Option<Placed>, before, counted| closed(known, before, counted, DrainMode::Wait).before();
+        assert_eq!(number(None, 5, 8), 8, "more came while it was being closed");
+        assert_eq!(number(Some(Placed::Changing(8)), 8, 3), 8);
+        let known = Placed::Closed { before: 8, evicted: false };
+        assert_eq!((number(Some(known), 8, 9), number(Some(known), 8, 0)), (9, 8));
+    }
+
+    #[test]
+    fn what_was_evicted_stays_so_until_it_is_opened() {
+        let evicted = Placed::Closed { before: 7, evicted: true };
+        assert_eq!(closed(Some(Placed::Changing(7)), 7, 7, DrainMode::Evict), evicted);
+        assert_eq!(closed(Some(evicted), 7, 2, DrainMode::Wait), evicted);
+        for mode in [DrainMode::Wait, DrainMode::Migrate] {
+            assert_eq!(closed(Some(Placed::Changing(7)), 7, 7, mode), Placed::Closed { before: 7, evicted: false });
+        }
     }
 
     #[test]
     fn what_is_half_done_is_told_as_open() {
         assert_eq!(Placed::Changing(3).placement(), Placement::Open);
-        assert_eq!(Placed::Closed(3).placement(), Placement::Closed);
+        assert_eq!(Placed::Closed { before: 3, evicted: false }.placement(), Placement::Closed);
     }
 }

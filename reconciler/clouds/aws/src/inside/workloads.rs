@@ -68,7 +68,8 @@ impl Pod {
         !ended && !of_node && !OF_THE_CLUSTER.contains(&namespace.as_str())
     }
 
-    /// Whether it runs nowhere and, with placement closed, never will: what an evicted pod leaves behind.
+    /// Whether it runs nowhere and, with placement closed, never will: what an evicted pod leaves behind, and one whose
+    /// node was lost.
     fn is_kept_out(&self) -> bool {
         self.status.phase == "Pending" && self.spec.node_name.is_empty()
     }
@@ -113,40 +114,51 @@ pub async fn pods(kubernetes: &Kubernetes) -> Result<Vec<Pod>, CloudError> {
 pub async fn count(session: &Session, live: &Live) -> Result<Workloads, CloudError> {
     let pods = pods(&Kubernetes::of(session, live).await?).await?;
     let placed = placed(&live.tags);
-    let running = running(&pods, placed);
-    let blocked_by = session.blocked.of(&live.owner.cluster, &running);
-    let running = number(running.len());
-    Ok(Workloads { running, left: left(placed, running), blocked_by })
+    let blocked_by = session.blocked.of(&live.owner.cluster, &running(&pods, placed));
+    let (running, left) = told(placed, number(&pods, placed));
+    Ok(Workloads { running, left, blocked_by })
 }
 
+/// Those that run. What waits for a node does too, wherever it was not we who evicted it: that a node is lost does not
+/// prove that what ran on it runs elsewhere.
 fn running(pods: &[Pod], placed: Option<Placed>) -> Vec<&Pod> {
-    let closed = matches!(placed, Some(Placed::Closed(_)));
-    pods.iter().filter(|pod| pod.counts() && !(closed && pod.is_kept_out())).collect()
+    let evicted = matches!(placed, Some(Placed::Closed { evicted: true, .. }));
+    pods.iter().filter(|pod| pod.counts() && !(evicted && pod.is_kept_out())).collect()
 }
 
-fn left(placed: Option<Placed>, running: u32) -> u32 {
+/// What is told as running and as left. While placement is closed they add up to the number that was written when it was
+/// closed, whatever started since (of a job's schedule, say): who expects, at any reading, that as many leave as run and
+/// have left, would wait for ever for more than that. So more than that is not told, but also never nothing while
+/// something runs; for which the number is taken as one where none was counted.
+fn told(placed: Option<Placed>, running: u32) -> (u32, u32) {
     match placed {
-        Some(Placed::Closed(before)) => before.saturating_sub(running),
-        Some(Placed::Changing(_)) | None => 0,
+        Some(Placed::Closed { before, .. }) => {
+            let all = before.max(1);
+            let running = running.min(all);
+            (running, all - running)
+        }
+        Some(Placed::Changing(_)) | None => (running, 0),
     }
 }
 
-/// How many workloads there are before placement is closed: those too that wait for a node.
-pub fn number_open(pods: &[Pod]) -> u32 {
-    number(pods.iter().filter(|pod| pod.counts()).count())
+/// How many run.
+pub fn number(pods: &[Pod], placed: Option<Placed>) -> u32 {
+    u32::try_from(running(pods, placed).len()).unwrap_or(u32::MAX)
 }
 
-fn number(count: usize) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
-}
-
-/// Asks each workload to leave, once. Refusals are noted for the next reading.
+/// Asks each workload to leave, once. Refusals are noted for the next reading, and keep no other pod from leaving.
 pub async fn evict(
     session: &Arc<Session>,
     live: &Live,
     kubernetes: &Kubernetes,
     pods: Vec<Pod>,
 ) -> Result<(), CloudError> {
+    session.blocked.note(&live.owner.cluster, refused(kubernetes, pods).await?);
+    Ok(())
+}
+
+/// Asks each workload to leave; those that are refused, and why.
+async fn refused(kubernetes: &Kubernetes, pods: Vec<Pod>) -> Result<BTreeMap<String, String>, CloudError> {
     let leaving = pods.into_iter().filter(|pod| pod.counts() && !pod.is_kept_out());
     let asked = leaving.map(|pod| (kubernetes.clone(), pod));
     let answers = side_by_side(asked, |(kubernetes, pod)| async move {
@@ -157,13 +169,17 @@ pub async fn evict(
         Eviction::Accepted => None,
         Eviction::Refused(why) => Some((pod, why)),
     });
-    session.blocked.note(&live.owner.cluster, refused.collect());
-    Ok(())
+    Ok(refused.collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::extract::Path;
+    use axum::routing::post;
+    use axum::{Json, Router};
+    use fleetwright_core::inventory::ErrorClass;
+    use reqwest::StatusCode;
     use serde_json::{Value, json};
 
     fn pod(change: Value) -> Pod {
@@ -201,22 +217,111 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_that_no_node_takes_any_more_does_not_run() {
+    fn a_pod_that_no_node_takes_any_more_does_not_run_only_where_we_evicted() {
         let waiting = pod(json!({ "status": { "phase": "Pending" }, "spec": { "nodeName": "" } }));
         let starting = pod(json!({ "status": { "phase": "Pending" } }));
         let pods = [waiting, starting, pod(json!({}))];
-        assert_eq!(number_open(&pods), 3);
-        assert_eq!(running(&pods, None).len(), 3);
-        assert_eq!(running(&pods, Some(Placed::Changing(3))).len(), 3);
-        assert_eq!(running(&pods, Some(Placed::Closed(3))).len(), 2);
+        assert_eq!(number(&pods, None), 3);
+        assert_eq!(number(&pods, Some(Placed::Changing(3))), 3);
+        assert_eq!(number(&pods, closed(3, false)), 3, "its node may have been lost");
+        assert_eq!(number(&pods, closed(3, true)), 2);
+    }
+
+    fn closed(before: u32, evicted: bool) -> Option<Placed> {
+        Some(Placed::Closed { before, evicted })
     }
 
     #[test]
     fn what_left_is_counted_from_when_placement_was_closed() {
-        assert_eq!(left(Some(Placed::Closed(10)), 4), 6);
-        assert_eq!(left(Some(Placed::Closed(10)), 12), 0);
-        assert_eq!(left(Some(Placed::Changing(10)), 4), 0);
-        assert_eq!(left(None, 4), 0);
+        assert_eq!(told(closed(10, false), 4), (4, 6));
+        assert_eq!(told(Some(Placed::Changing(10)), 4), (4, 0));
+        assert_eq!(told(None, 4), (4, 0));
+    }
+
+    #[test]
+    fn whatever_a_reading_lets_expect_has_left_once_nothing_runs() {
+        for before in [0, 1, 10] {
+            let (none, left) = told(closed(before, false), 0);
+            assert_eq!(none, 0);
+            for actual in [1, 9, 10, 12, u32::MAX] {
+                let (running, already) = told(closed(before, false), actual);
+                assert!(running > 0, "{actual} of {before}");
+                assert!(left >= running + already, "{actual} of {before}");
+                let (_, raised) = told(closed(before.max(actual), false), 0);
+                assert!(raised >= running + already, "{actual} of {before}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn one_pod_s_refusal_or_lost_connection_keeps_no_other_from_being_asked() {
+        let server = Server::open().await;
+        let pods =
+            ["twice", "unclear", "slow", "gone", "free"].map(|name| pod(json!({ "metadata": { "name": name } })));
+        let refused = refused(&server.client(), pods.to_vec()).await.unwrap();
+        let names: Vec<_> = refused.keys().map(String::as_str).collect();
+        assert_eq!(names, ["web/slow", "web/twice", "web/unclear"]);
+        assert_eq!(refused["web/twice"], "This pod has more than one PodDisruptionBudget");
+        assert!(refused["web/slow"].contains("Kubernetes API"), "{refused:?}");
+        let mut asked = server.asked();
+        asked.sort();
+        assert_eq!(asked, ["free", "gone", "slow", "twice", "unclear"]);
+    }
+
+    #[tokio::test]
+    async fn who_may_not_evict_is_told_so() {
+        let server = Server::open().await;
+        for (name, class) in [("denied", ErrorClass::Denied), ("expired", ErrorClass::Denied)] {
+            let pod = pod(json!({ "metadata": { "name": name } }));
+            assert_eq!(refused(&server.client(), vec![pod]).await.unwrap_err().class, class, "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn where_nothing_answers_nobody_was_asked() {
+        let kubernetes = Kubernetes::at("http://127.0.0.1:1".to_owned());
+        assert_eq!(refused(&kubernetes, vec![pod(json!({}))]).await.unwrap_err().class, ErrorClass::Outage);
+    }
+
+    /// Answers each eviction by the name of its pod.
+    struct Server {
+        address: String,
+        asked: Arc<Mutex<Vec<String>>>,
+    }
+
+    impl Server {
+        async fn open() -> Self {
+            let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+            let noted = Arc::clone(&asked);
+            let route = post(move |Path(pod): Path<String>| {
+                noted.lock().unwrap().push(pod.clone());
+                async move { answer(&pod).await }
+            });
+            let app = Router::new().route("/api/v1/namespaces/web/pods/{pod}/eviction", route);
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = format!("http://{}", listener.local_addr().unwrap());
+            tokio::spawn(axum::serve(listener, app).into_future());
+            Self { address, asked }
+        }
+        fn client(&self) -> Kubernetes {
+            Kubernetes::at(self.address.clone())
+        }
+        fn asked(&self) -> Vec<String> {
+            self.asked.lock().unwrap().clone()
+        }
+    }
+
+    async fn answer(pod: &str) -> (StatusCode, Json<Value>) {
+        let (status, message) = match pod {
+            "twice" => (StatusCode::INTERNAL_SERVER_ERROR, "This pod has more than one PodDisruptionBudget"),
+            "unclear" => (StatusCode::UNPROCESSABLE_ENTITY, "its admission failed"),
+            "gone" => (StatusCode::NOT_FOUND, "not found"),
+            "denied" => (StatusCode::FORBIDDEN, "you may not"),
+            "expired" => (StatusCode::UNAUTHORIZED, "Unauthorized"),
+            "slow" => std::future::pending().await,
+            _ => (StatusCode::CREATED, ""),
+        };
+        (status, Json(json!({ "message": message })))
     }
 
     #[test]

@@ -176,7 +176,9 @@ async fn interfaces(session: &Session, vpcs: &BTreeSet<&str>) -> Result<Vec<Left
 async fn volumes(session: &Session, clusters: &BTreeSet<String>) -> Result<Vec<(Left, Phase)>, CloudError> {
     let ask = Ask::ec2(session, "DescribeVolumes").filter("tag-key", clusters);
     let all = ask.set("MaxResults", "500").all("volumeSet", Volume::read).await?;
-    let stands = all.into_iter().filter(|volume| volume.state != "deleted");
+    // One that is attached serves somebody: another cluster may have taken it over, with the tags of this one.
+    let unused = |volume: &Volume| !matches!(volume.state.as_str(), "deleted" | "in-use");
+    let stands = all.into_iter().filter(unused);
     let left = stands.map(|volume| {
         let phase = if volume.state == "deleting" { Phase::Deleting } else { Phase::Ready };
         (Left { id: Id::Volume(volume.id), vpc: None, tags: volume.tags }, phase)

@@ -38,14 +38,14 @@ pub fn differences(groups: &[Group], wanted: &[Wanted], minor: u32) -> Vec<Diffe
         .iter()
         .filter_map(|wanted| match groups.iter().find(|group| group.name == wanted.name) {
             None => Some(Difference::Missing(wanted.clone())),
-            Some(group) if group.state == State::Active => of_group(group, wanted, minor),
+            Some(group) if matches!(group.state, State::Active | State::Degraded) => of_group(group, wanted, minor),
             Some(_) => None,
         })
         .collect();
     let stand = wanted.iter().all(|wanted| stands(groups, wanted));
     if found.is_empty() && stand {
         let spare = groups.iter().filter(|group| wanted.iter().all(|wanted| wanted.name != group.name));
-        let staying = spare.filter(|group| matches!(group.state, State::Active | State::Failed));
+        let staying = spare.filter(|group| matches!(group.state, State::Active | State::Degraded | State::Failed));
         found.extend(staying.map(|group| Difference::Spare { group: group.name.clone() }));
     }
     found

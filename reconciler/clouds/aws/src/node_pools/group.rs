@@ -21,6 +21,8 @@ pub enum State {
     Deleting,
     /// The provider gave up making it, keeping it or deleting it.
     Failed,
+    /// It stands and is not well: it may recover, or be mended by a change.
+    Degraded,
 }
 
 /// A node group of ours.
@@ -116,9 +118,8 @@ fn state(status: Option<&NodegroupStatus>) -> State {
         Some(NodegroupStatus::Creating) => State::Creating,
         Some(NodegroupStatus::Active) => State::Active,
         Some(NodegroupStatus::Deleting) => State::Deleting,
-        Some(NodegroupStatus::CreateFailed | NodegroupStatus::DeleteFailed | NodegroupStatus::Degraded) => {
-            State::Failed
-        }
+        Some(NodegroupStatus::CreateFailed | NodegroupStatus::DeleteFailed) => State::Failed,
+        Some(NodegroupStatus::Degraded) => State::Degraded,
         // `UPDATING`, and what later versions add: nothing is done meanwhile.
         _ => State::Updating,
     }
@@ -169,7 +170,7 @@ pub(crate) mod tests {
             ("DELETING", State::Deleting),
             ("CREATE_FAILED", State::Failed),
             ("DELETE_FAILED", State::Failed),
-            ("DEGRADED", State::Failed),
+            ("DEGRADED", State::Degraded),
             ("RESTING", State::Updating),
         ] {
             assert_eq!(state(Some(&NodegroupStatus::from(status))), expected, "{status}");

@@ -260,7 +260,7 @@ async fn a_closed_cluster_is_counted_from_when_it_was_closed_and_opened_again() 
     assert_eq!(before.left, 0);
     assert_eq!(lab.drain(DrainMode::Wait).await, Ok(Progress::Done));
     let tag = lab.tags().await["fleetwright.dev/placement"].clone();
-    let counted: u32 = tag.strip_prefix("closed:").unwrap().parse().unwrap();
+    let counted = counted(&lab).await;
     assert!(counted >= before.running);
     for _ in 0..3 {
         lab.pass();
@@ -295,6 +295,27 @@ async fn a_closing_that_was_not_finished_is_finished_by_whoever_comes_next() {
 }
 
 #[tokio::test]
+async fn more_workloads_than_were_counted_at_first_raise_the_number() {
+    let lab = busy().await;
+    let running = lab.facts().await.workloads.unwrap().running;
+    let half = lab.eks.tag_resource().resource_arn(arn(&lab).await);
+    half.tags("fleetwright.dev/placement", "changing:1").send().await.unwrap();
+    lab.drain(DrainMode::Wait).await.unwrap();
+    let counted = counted(&lab).await;
+    assert!(counted >= running, "{counted} of {running}");
+    for _ in 0..50 {
+        lab.pass();
+    }
+    let workloads = lab.facts().await.workloads.unwrap();
+    assert_eq!((workloads.running, workloads.left), (0, counted));
+}
+
+/// What the tag of a closed cluster says.
+async fn counted(lab: &Lab) -> u32 {
+    lab.tags().await["fleetwright.dev/placement"].strip_prefix("closed:").unwrap().parse().unwrap()
+}
+
+#[tokio::test]
 async fn what_a_budget_keeps_is_named_and_all_else_leaves() {
     let lab = busy().await;
     let stuck = Fault::StuckDrain { cluster: CLUSTER.to_owned(), blocked_by: vec!["web/api-1 (api)".to_owned()] };
@@ -302,6 +323,7 @@ async fn what_a_budget_keeps_is_named_and_all_else_leaves() {
     lab.drain(DrainMode::Evict).await.unwrap();
     let workloads = lab.facts().await.workloads.unwrap();
     assert_eq!(workloads.blocked_by, ["web/api-1 (api)"]);
+    assert!(lab.tags().await["fleetwright.dev/placement"].ends_with(":evict"), "a later reading has to know");
     lab.world.remove_fault(fault).unwrap();
     lab.drain(DrainMode::Evict).await.unwrap();
     for _ in 0..50 {

@@ -27,6 +27,10 @@ fn answer(headers: &HeaderMap, body: &str) -> String {
         "DescribeVpcs" => "<vpcSet/>".to_owned(),
         "DescribeSecurityGroups" => "<securityGroupInfo/>".to_owned(),
         "ListRoles" => "<ListRolesResult><IsTruncated>false</IsTruncated><Roles/></ListRolesResult>".to_owned(),
+        "GetCallerIdentity" => {
+            let who = "<Account>123456789012</Account><Arn>arn:aws:iam::123456789012:user/x</Arn><UserId>x</UserId>";
+            format!("<GetCallerIdentityResult>{who}</GetCallerIdentityResult>")
+        }
         _ => String::new(),
     };
     format!("<{action}Response>{inner}</{action}Response>")
