@@ -28,7 +28,7 @@ use crate::stage::cluster_set;
 /// Of the account in which everything happens, where it is not a real one.
 pub const ACCOUNT: &str = "123456789012";
 /// More steps than any case takes.
-const STEPS_MAX: u32 = 500;
+const STEPS_MAX: u32 = 3_000;
 /// Nothing is waited for longer at a time.
 const PASS_MAX: Duration = Duration::from_seconds(60);
 
