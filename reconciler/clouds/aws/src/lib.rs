@@ -2,7 +2,7 @@
 //!
 //! Nothing here decides, waits or tries again. A step that takes several calls looks at what is there, makes what is
 //! missing and can be made now, and says how far it is; the next plan asks for the rest. What is whole carries the mark
-//! [`owner::APPLIED`], and nothing is changed or deleted whose tags do not name the cluster that the action is about.
+//! `fleetwright.dev/applied`, and nothing is changed or deleted whose tags do not name the cluster that the action is about.
 
 mod access;
 mod accounts;
