@@ -76,6 +76,15 @@ fn made(lab: &dyn Lab) -> BTreeMap<String, usize> {
     kinds
 }
 
+/// What stands now is what an undisturbed run makes of the same wish.
+fn made_as_undisturbed(mut conductor: Conductor<'_>, lab: &dyn Lab) {
+    let after = made(lab);
+    retired(&mut conductor, lab);
+    let mut undisturbed = built(lab);
+    assert_eq!(after, made(lab), "{}", lab.name());
+    retired(&mut undisturbed, lab);
+}
+
 fn built_and_retired(lab: &dyn Lab) {
     let mut conductor = built(lab);
     let made: BTreeSet<Step> = creates(&conductor).into_keys().collect();
@@ -95,18 +104,11 @@ fn creates(conductor: &Conductor<'_>) -> BTreeMap<Step, u32> {
 }
 
 fn asked_twice(lab: &dyn Lab) {
-    let expected = {
-        let mut conductor = built(lab);
-        let expected = made(lab);
-        retired(&mut conductor, lab);
-        expected
-    };
     let mut conductor = Conductor::new(lab);
     conductor.delivery = Delivery::Twice;
     conductor.wish(Some(ONE));
     conductor.settle();
-    assert_eq!(made(lab), expected, "{}", lab.name());
-    retired(&mut conductor, lab);
+    made_as_undisturbed(conductor, lab);
 }
 
 fn replies_lost(lab: &dyn Lab) {
@@ -117,11 +119,7 @@ fn replies_lost(lab: &dyn Lab) {
     conductor.wish(Some(ONE));
     conductor.settle();
     lab.mend();
-    let after = made(lab);
-    retired(&mut conductor, lab);
-    let mut undisturbed = built(lab);
-    assert_eq!(after, made(lab), "{}", lab.name());
-    retired(&mut undisturbed, lab);
+    made_as_undisturbed(conductor, lab);
 }
 
 /// The deletions of a whole life, each delivered once more after the next cluster stands in the same place.
@@ -177,11 +175,7 @@ fn stale_lists(lab: &dyn Lab) {
     conductor.settle();
     lab.mend();
     conductor.settle();
-    let after = made(lab);
-    retired(&mut conductor, lab);
-    let mut undisturbed = built(lab);
-    assert_eq!(after, made(lab), "{}", lab.name());
-    retired(&mut undisturbed, lab);
+    made_as_undisturbed(conductor, lab);
 }
 
 fn fails_once(lab: &dyn Lab, step: Step) {
@@ -278,11 +272,7 @@ fn begun_anew(lab: &dyn Lab) {
     }
     assert_eq!(conductor.states(), [(1, ClusterState::Ready)], "{}", conductor.told());
     conductor.settle();
-    let after = made(lab);
-    retired(&mut conductor, lab);
-    let mut undisturbed = built(lab);
-    assert_eq!(after, made(lab), "{}", lab.name());
-    retired(&mut undisturbed, lab);
+    made_as_undisturbed(conductor, lab);
 }
 
 fn ended_at_any_call(lab: &dyn Lab) {

@@ -183,9 +183,8 @@ impl<'a> Conductor<'a> {
         self.read();
         let plan = self.plan();
         if plan.record != self.record {
-            let (before, now) = (std::mem::replace(&mut self.record, plan.record), self.lab.now());
-            self.memory.note_foreign(&before, &before, now);
-            self.memory.note_record(&self.record, now);
+            self.record = plan.record;
+            self.memory.note_record(&self.record, self.lab.now());
             return true;
         }
         for action in &plan.actions {

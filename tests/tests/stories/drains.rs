@@ -10,13 +10,15 @@ use crate::{NAME, count, hours, ordinals, reason_of, set_of, settled, stuck};
 
 const CONSUMER: &str = "  consumers:\n    - { name: gateway, grace: 4h }\n";
 
+/// The usual fleet with a consumer that has to read of every drain.
+fn with_consumer(spec: &str) -> Stage {
+    let fleet = format!("{FLEET}{CONSUMER}");
+    Stage::new(&[("fleet.yaml", &fleet), (&path_of(SET), &cluster_set(SET, spec))])
+}
+
 #[test]
 fn a_drain_waits_for_its_consumers_to_read_of_it() {
-    let fleet = format!("{FLEET}{CONSUMER}");
-    let stage = Stage::new(&[
-        ("fleet.yaml", &fleet),
-        (&path_of(SET), &cluster_set(SET, "count: 1\nkubernetesVersion: \"1.33\"")),
-    ]);
+    let stage = with_consumer("count: 1\nkubernetesVersion: \"1.33\"");
     settled(&stage);
     stage.edit("count: 1\nkubernetesVersion: \"1.34\"");
     stage.run_until(|record, _| count(set_of(record), ClusterState::Draining) == 1);
@@ -37,11 +39,7 @@ fn a_drain_waits_for_its_consumers_to_read_of_it() {
 
 #[test]
 fn a_consumer_that_never_reads_is_waited_for_until_its_grace_has_passed() {
-    let fleet = format!("{FLEET}{CONSUMER}");
-    let stage = Stage::new(&[
-        ("fleet.yaml", &fleet),
-        (&path_of(SET), &cluster_set(SET, "count: 1\nkubernetesVersion: \"1.33\"")),
-    ]);
+    let stage = with_consumer("count: 1\nkubernetesVersion: \"1.33\"");
     settled(&stage);
     stage.edit("count: 1\nkubernetesVersion: \"1.34\"");
     let overdue = |set: &ClusterSetStatus| {
@@ -75,11 +73,10 @@ fn nothing_is_deleted_that_still_has_workloads() {
 
 /// Two new clusters serve, two old ones wait for the gateway to read that they drain.
 fn two_wait_to_drain() -> Stage {
-    let fleet = format!("{FLEET}{CONSUMER}");
     let spec = |version: &str| {
         format!("count: 2\nkubernetesVersion: \"{version}\"\nupdateStrategy: {{ clusterRotation: {{ maxSurge: 2 }} }}")
     };
-    let stage = Stage::new(&[("fleet.yaml", &fleet), (&path_of(SET), &cluster_set(SET, &spec("1.33")))]);
+    let stage = with_consumer(&spec("1.33"));
     settled(&stage);
     stage.edit(&spec("1.34"));
     stage.run_until(|record, _| count(set_of(record), ClusterState::Draining) == 2);

@@ -1,8 +1,9 @@
 //! Clusters on AWS: the translation of readings and actions to EC2, IAM, Kinesis, EKS and STS, and nothing else.
 //!
-//! Nothing here decides, waits or tries again. A step that takes several calls looks at what is there, makes what is
-//! missing and can be made now, and says how far it is; the next plan asks for the rest. What is whole carries the mark
-//! `fleetwright.dev/applied`, and nothing is changed or deleted whose tags do not name the cluster that the action is about.
+//! Nothing here decides or tries again, and nothing waits but for the pace at which Kinesis tells the tags of its streams.
+//! A step that takes several calls looks at what is there, makes what is missing and can be made now, and says how far it
+//! is; the next plan asks for the rest. What is whole carries the mark `fleetwright.dev/applied`, and nothing is changed or
+//! deleted whose tags do not name the cluster that the action is about.
 
 mod access;
 mod accounts;

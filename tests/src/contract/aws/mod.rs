@@ -1,5 +1,5 @@
 //! AWS as a laboratory: the real adapter, somebody else's EC2, IAM, STS and Kinesis, and EKS as a front over the simulated
-//! world; or any endpoint that the environment names.
+//! world.
 
 pub mod gate;
 
