@@ -181,6 +181,7 @@ impl Daemon {
     pub fn new(parts: Parts) -> Self {
         let Parts { options, branch, upstream, hands, news, clock, world, events, salt } = parts;
         let reader = TipReader::new(&branch);
+        let memory = Memory { began: clock.now(), ..Memory::default() };
         Self {
             options,
             upstream,
@@ -192,7 +193,7 @@ impl Daemon {
             events,
             salt,
             memo: Memo::default(),
-            memory: Memory::default(),
+            memory,
             inventory: Inventory::default(),
             tip: None,
             known: Record::default(),

@@ -10,10 +10,11 @@ use fleetwright::assembly::{Assembled, Setup, assemble};
 use fleetwright::daemon::{DaemonError, Ended, Options};
 use fleetwright::events::{Event, Events};
 use fleetwright::hands::News;
+use fleetwright_core::inventory::ErrorClass;
 use fleetwright_core::plan::Plan;
 use fleetwright_core::record::Record;
 use fleetwright_schema::status::ClusterSetStatus;
-use fleetwright_simulator::{SimClock, Speed, World};
+use fleetwright_simulator::{Fault, SimClock, Speed, Target, World};
 use tempfile::TempDir;
 
 use crate::person::Person;
@@ -146,6 +147,18 @@ impl Stage {
         self.world_at(
             fleetwright::clock::machine_time().plus(fleetwright_schema::units::Duration::from_seconds(300 * 86_400)),
         )
+    }
+
+    /// Time passes in which no daemon runs.
+    pub fn nobody_runs_it_for(&self, span: fleetwright_schema::units::Duration) {
+        let newest = self.statuses().values().flat_map(|set| &set.clusters).map(|c| c.status.since).max();
+        let now = newest.unwrap_or_else(fleetwright::clock::machine_time);
+        // What is noted then is what the next daemon's clock begins after.
+        let world = self.world_at(now.plus(span));
+        world
+            .inject(Fault::Refuse { target: Target::default(), class: ErrorClass::Throttled, times: None, until: None })
+            .unwrap();
+        world.clear_faults().unwrap();
     }
 
     fn world_at(&self, start: fleetwright_schema::units::Timestamp) -> World {

@@ -45,6 +45,8 @@ pub const BACKOFF_MIN: Duration = Duration::from_seconds(10);
 /// What this process remembers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
+    /// Since when this process looks: what stood still before nobody was there to move.
+    pub began: Timestamp,
     /// When each cluster was last acted on by us, or first learnt of: older readings say nothing of it.
     pub touched: BTreeMap<ClusterName, Timestamp>,
     /// Actions that were handed out and have not come back.

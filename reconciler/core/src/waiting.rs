@@ -90,7 +90,7 @@ pub enum Waiting {
         since: Timestamp,
         /// The set's deadline.
         deadline: Duration,
-        /// Even twice the deadline has passed.
+        /// Even twice the deadline has passed, and this process was there to see it.
         hopeless: bool,
     },
 }

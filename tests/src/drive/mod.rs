@@ -147,7 +147,7 @@ impl Drive {
             clock,
             record: Record::default(),
             inventory: Inventory::default(),
-            memory: Memory::default(),
+            memory: Memory { began: start, ..Memory::default() },
             memo: Memo::default(),
             acknowledgements: Acknowledgements::default(),
             flying: Vec::new(),
@@ -281,7 +281,7 @@ impl Drive {
         self.say("crash");
         self.tally.crashes += 1;
         self.process += 1;
-        self.memory = Memory::default();
+        self.memory = Memory { began: self.now(), ..Memory::default() };
         self.inventory = Inventory::default();
         self.rounds.clear();
         self.letters.clear();

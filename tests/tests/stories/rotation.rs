@@ -5,7 +5,7 @@ use fleetwright_schema::status::{ClusterSetStatus, ClusterState, RetirementReaso
 use fleetwright_simulator::{Fault, Target};
 use fleetwright_tests::stage::Stage;
 
-use crate::{NAME, NEW, OLD, count, created, ordinals, reason_of, set_of, settled, stuck, tale};
+use crate::{NAME, NEW, OLD, count, created, hours, ordinals, reason_of, set_of, settled, stuck, tale};
 
 #[test]
 fn five_clusters_rotate_one_at_a_time() {
@@ -157,6 +157,22 @@ fn a_create_that_never_succeeds_halts_the_rotation_and_touches_nothing_that_serv
     settled(&stage);
     assert_eq!(ordinals(&stage.status()), [1, 2, 3, 4, 5]);
     insta::assert_snapshot!(tale(&stage));
+    stage.nothing_to_do();
+}
+
+#[test]
+fn what_stood_still_while_no_daemon_ran_goes_on_and_is_for_nobody_to_mend() {
+    let stage = Stage::with_set(OLD);
+    settled(&stage);
+    stage.edit(NEW);
+    stage.run_until(|record, _| count(set_of(record), ClusterState::Creating) == 1);
+    stage.nobody_runs_it_for(hours(24));
+    settled(&stage);
+    let status = stage.status();
+    let first = status.clusters.iter().find(|cluster| cluster.metadata.name.as_str() == format!("{NAME}-6")).unwrap();
+    let took = first.status.ready_at.unwrap().unix_seconds() - first.metadata.creation_timestamp.unix_seconds();
+    assert!(took > 20 * 3600, "a day had passed: {took} s");
+    assert_eq!(ordinals(&status), [6, 7, 8, 9, 10]);
     stage.nothing_to_do();
 }
 

@@ -234,10 +234,12 @@ impl Turns<'_, '_> {
         self.watch_deadline(view, wake);
         if is_stalled(view.cluster, self.set, self.inputs.now) {
             let (since, deadline) = (building_since(view.cluster), self.set.progress_deadline);
-            let hopeless = since.plus(deadline).plus(deadline) <= self.inputs.now;
+            // After a night without a daemon everything is past every deadline, and moves on all the same.
+            let hopeless_at = since.max(self.inputs.memory.began).plus(deadline).plus(deadline);
+            let hopeless = hopeless_at <= self.inputs.now;
             draft.waiting.push(Waiting::Stalled { since, deadline, hopeless });
             if !hopeless {
-                wake.at(since.plus(deadline).plus(deadline));
+                wake.at(hopeless_at);
             }
         }
     }
