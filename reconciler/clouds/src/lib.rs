@@ -11,6 +11,7 @@ use std::pin::Pin;
 
 use fleetwright_core::action::Action;
 use fleetwright_core::inventory::{ErrorClass, Listing, Place};
+use fleetwright_core::orphans::Tagged;
 use fleetwright_schema::documents::FleetSpec;
 use fleetwright_schema::names::ClusterName;
 use fleetwright_schema::units::Duration;
@@ -33,6 +34,12 @@ pub trait Cloud: Send + Sync {
 
     /// Whether a place is fit for clusters: who we are there, what we may, what is left of its quotas. Changes nothing.
     fn examine<'a>(&'a self, _place: &'a Place) -> CloudFuture<'a, Vec<Finding>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    /// Everything in a place with tags that name clusters, ours or anybody's, complete or an error: for who looks for what
+    /// was left behind. It takes many calls, and nothing is ever deleted because of it.
+    fn tagged<'a>(&'a self, _place: &'a Place) -> CloudFuture<'a, Vec<Tagged>> {
         Box::pin(async { Ok(Vec::new()) })
     }
 

@@ -7,10 +7,10 @@ use clap::ValueEnum;
 use fleetwright_clouds::{Access, Cloud, CloudError, Finding, Verdict};
 use fleetwright_core::desired::Wish;
 use fleetwright_core::fleet::{FleetCache, desired, read_fleet};
-use fleetwright_core::inventory::Place;
-use fleetwright_core::orphans;
+use fleetwright_core::inventory::{Listing, Place};
+use fleetwright_core::orphans::{self, NamePattern};
 use fleetwright_core::record::{Record, RecordCache, place_of};
-use fleetwright_schema::documents::{FleetSpec, Provider};
+use fleetwright_schema::documents::{Account, FleetSpec, Provider};
 use fleetwright_schema::names::{Cloud as CloudName, ClusterName, Region};
 use serde_json::json;
 
@@ -86,7 +86,8 @@ pub fn run(args: &Args, out: &mut Out) -> Result<Exit, CliError> {
     let clouds = real_clouds(access);
     clouds.values().for_each(|cloud| cloud.learn(&config));
     let names: BTreeSet<ClusterName> = record.clusters().map(|(_, cluster)| cluster.metadata.name.clone()).collect();
-    let examined = examine_all(&clouds, places, &names)?;
+    let known = Known { names, config: &config };
+    let examined = examine_all(&clouds, places, &known)?;
     out.print(&rendered(&examined, args.output, out.color))?;
     let broken = examined.iter().flat_map(|(_, findings)| findings).any(|f| f.verdict == Verdict::Broken);
     Ok(if broken { Exit::Problems } else { Exit::Sound })
@@ -98,7 +99,7 @@ fn real_accounts(config: &FleetSpec) -> impl Iterator<Item = (CloudName, &str)> 
     real.map(|(cloud, account)| (*cloud, account.id.as_str()))
 }
 
-fn is_real(config: &FleetSpec, place: &Place) -> bool {
+pub(super) fn is_real(config: &FleetSpec, place: &Place) -> bool {
     real_accounts(config).any(|(cloud, id)| cloud == place.cloud && *id == *place.account)
 }
 
@@ -113,16 +114,28 @@ fn nothing_to_examine(config: &FleetSpec, out: &mut Out) -> Result<Exit, CliErro
     }
 }
 
-fn examine_all(
-    clouds: &Clouds,
-    places: BTreeSet<Place>,
-    names: &BTreeSet<ClusterName>,
-) -> Result<Vec<Examined>, CliError> {
+/// What the fleet names.
+struct Known<'a> {
+    /// Its clusters.
+    names: BTreeSet<ClusterName>,
+    config: &'a FleetSpec,
+}
+
+impl Known<'_> {
+    /// How its clusters in a place are called.
+    fn pattern(&self, place: &Place) -> NamePattern {
+        let here = |account: &Account| *account.id == *place.account;
+        let of_place = self.config.environments.iter().filter(|one| one.accounts.get(&place.cloud).is_some_and(here));
+        NamePattern::of(place, of_place.map(|environment| &environment.name))
+    }
+}
+
+fn examine_all(clouds: &Clouds, places: BTreeSet<Place>, known: &Known<'_>) -> Result<Vec<Examined>, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| CliError::io("no calls can be made", &error))?;
     let examined = places.into_iter().map(|place| {
         let findings = match clouds.get(&place.cloud) {
-            Some(cloud) => runtime.block_on(examine(&**cloud, &place, names)),
+            Some(cloud) => runtime.block_on(examine(&**cloud, &place, known)),
             None => {
                 let detail = format!("this build has no adapter for {}", place.cloud);
                 vec![Finding::new("adapter", Verdict::Broken, detail, "use a build with it, or provider: Simulated")]
@@ -134,21 +147,34 @@ fn examine_all(
 }
 
 /// What the adapter finds, and what stands there that no record names.
-async fn examine(cloud: &dyn Cloud, place: &Place, names: &BTreeSet<ClusterName>) -> Vec<Finding> {
+async fn examine(cloud: &dyn Cloud, place: &Place, known: &Known<'_>) -> Vec<Finding> {
     let mut findings = cloud.examine(place).await.unwrap_or_else(|error| vec![unreadable("account", &error)]);
     match cloud.observe(place, &BTreeSet::new()).await {
         Err(error) => findings.push(unreadable("reading", &error)),
         Ok(listing) => {
-            let orphans = orphans::find(&listing, names);
             let clusters = listing.resources.len();
             findings.push(Finding::new("reading", Verdict::Fine, format!("{clusters} clusters with our tags"), ""));
-            findings.extend(orphans.iter().map(|orphan| {
-                let hint = "if no other fleet keeps it, delete it by hand; nothing here ever will";
-                Finding::new("orphan", Verdict::Warning, orphan.to_string(), hint)
-            }));
+            findings.extend(orphans::find(&listing, &known.names).iter().map(|found| orphan(found.to_string())));
+            findings.extend(strays(cloud, place, &listing, known).await);
         }
     }
     findings
+}
+
+/// What is left of clusters beside what a reading tells.
+async fn strays(cloud: &dyn Cloud, place: &Place, listing: &Listing, known: &Known<'_>) -> Vec<Finding> {
+    match cloud.tagged(place).await {
+        Err(error) => vec![unreadable("tags", &error)],
+        Ok(tagged) => {
+            let strays = orphans::strays(&tagged, listing, &known.names, &known.pattern(place));
+            strays.iter().map(|stray| orphan(stray.to_string())).collect()
+        }
+    }
+}
+
+fn orphan(detail: String) -> Finding {
+    let hint = "if no other fleet keeps it, delete it by hand; nothing here ever will";
+    Finding::new("orphan", Verdict::Warning, detail, hint)
 }
 
 fn unreadable(what: &str, error: &CloudError) -> Finding {
@@ -190,6 +216,11 @@ pub fn rendered(examined: &[Examined], format: Format, color: bool) -> String {
 
 #[cfg(test)]
 mod tests {
+    use fleetwright_clouds::{CloudFuture, Progress};
+    use fleetwright_core::action::Action;
+    use fleetwright_core::inventory::ErrorClass;
+    use fleetwright_core::orphans::Tagged;
+
     use super::*;
 
     fn examined() -> Vec<Examined> {
@@ -214,5 +245,47 @@ mod tests {
         let list: Vec<serde_json::Value> = serde_json::from_str(&rendered(&examined(), Format::Json, false)).unwrap();
         assert_eq!(list[1]["verdict"], "Warning");
         assert_eq!(list[1]["place"], "aws/123456789012/eu-west-1");
+    }
+
+    /// A cloud in which nothing stands but these things; where there are none, their list fails.
+    struct Lone(Option<Vec<Tagged>>);
+
+    impl Cloud for Lone {
+        fn observe<'a>(&'a self, _: &'a Place, _: &'a BTreeSet<ClusterName>) -> CloudFuture<'a, Listing> {
+            Box::pin(async { Ok(Listing::default()) })
+        }
+        fn tagged<'a>(&'a self, _: &'a Place) -> CloudFuture<'a, Vec<Tagged>> {
+            let (class, code, message) = (ErrorClass::Denied, "UnauthorizedOperation".into(), "not you".into());
+            let failed = CloudError { class, code, message, retry_after: None };
+            Box::pin(async { self.0.clone().ok_or(failed) })
+        }
+        fn perform<'a>(&'a self, _: &'a Action) -> CloudFuture<'a, Progress> {
+            panic!("a doctor does nothing")
+        }
+    }
+
+    fn told(cloud: &Lone) -> String {
+        let config = "builtinDefaults: 1\nenvironments: [{ name: prod, accounts: { aws: { id: \"123456789012\", provider: \
+                      Real } } }]\naddressPools: []";
+        let (config, names) = (serde_saphyr::from_str(config).unwrap(), BTreeSet::new());
+        let place = examined().remove(0).0;
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let findings = runtime.block_on(examine(cloud, &place, &Known { names, config: &config }));
+        rendered(&[(place, findings)], Format::Json, false)
+    }
+
+    #[test]
+    fn a_thing_that_only_its_tags_tell_is_an_orphan_and_a_list_that_failed_is_told() {
+        let disk = |id: &str, of: &str| Tagged {
+            kind: "volume".to_owned(),
+            id: id.to_owned(),
+            ours: None,
+            made_by: [of.to_owned()].into(),
+        };
+        let text = told(&Lone(Some(vec![disk("vol-1", "serving-prod-aws-euw1-3"), disk("vol-2", "billing")])));
+        assert!(text.contains("volume of serving-prod-aws-euw1-3: vol-1"), "{text}");
+        assert!(text.contains("\"what\": \"orphan\"") && !text.contains("vol-2"), "{text}");
+        let text = told(&Lone(None));
+        assert!(text.contains("UnauthorizedOperation: not you") && text.contains("\"what\": \"tags\""), "{text}");
     }
 }

@@ -159,6 +159,32 @@ fn tags(node: Node<'_, '_>) -> Tags {
     within(node, "tagSet").filter_map(pair).collect()
 }
 
+/// One tag of one thing.
+#[derive(Clone, Debug)]
+pub struct Tag {
+    /// Of what: `vol-…`.
+    pub id: String,
+    /// Which kind that is: `volume`.
+    pub kind: String,
+    /// Its key.
+    pub key: String,
+    /// Its value.
+    pub value: String,
+}
+
+impl Tag {
+    /// From `tagSet`.
+    pub fn read(node: Node<'_, '_>) -> Option<Self> {
+        let (id, kind) = (text(node, "resourceId")?, text(node, "resourceType").unwrap_or_default());
+        Some(Self { id, kind, key: text(node, "key")?, value: text(node, "value").unwrap_or_default() })
+    }
+}
+
+/// The ids of the machines that were begun together, from `reservationSet`.
+pub fn instances(node: Node<'_, '_>) -> Option<Vec<String>> {
+    within(node, "instancesSet").map(|instance| text(instance, "instanceId")).collect()
+}
+
 /// A virtual network.
 #[derive(Clone, Debug)]
 pub struct Vpc {

@@ -37,6 +37,7 @@ use aws_config::SdkConfig;
 use fleetwright_clouds::{Access, Cloud, CloudError, CloudFuture, Finding, Progress};
 use fleetwright_core::action::Action;
 use fleetwright_core::inventory::{Listing, Place, Step};
+use fleetwright_core::orphans::Tagged;
 use fleetwright_schema::documents::FleetSpec;
 use fleetwright_schema::names::ClusterName;
 
@@ -86,6 +87,13 @@ impl Cloud for Aws {
             // In another account there is something to tell.
             let session = self.sessions.unproven(place).await?;
             Ok(doctor::examine(&session, self.sessions.access()).await)
+        })
+    }
+
+    fn tagged<'a>(&'a self, place: &'a Place) -> CloudFuture<'a, Vec<Tagged>> {
+        Box::pin(async move {
+            let session = self.sessions.of(place).await?;
+            leftovers::tagged(&session).await
         })
     }
 

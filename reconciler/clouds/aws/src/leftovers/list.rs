@@ -82,9 +82,9 @@ async fn left(session: &Session, within: &[Within<'_>]) -> Result<Vec<(Left, Pha
         within.iter().filter(|within| within.relation == Relation::Given).map(|within| &*within.network.id).collect();
     let clusters: BTreeSet<String> = within.iter().map(|within| cluster_tag(&within.network.cluster)).collect();
     let (balancers, classic, targets, interfaces, volumes, groups) = tokio::try_join!(
-        balancers(session, &vpcs, &given),
-        classic(session, &vpcs, &given),
-        target_groups(session, &vpcs, &given),
+        balancing_in(session, Kind::Balancer, &vpcs, &given),
+        balancing_in(session, Kind::Classic, &vpcs, &given),
+        balancing_in(session, Kind::TargetGroup, &vpcs, &given),
         interfaces(session, &vpcs),
         volumes(session, &clusters),
         groups(session, &vpcs),
@@ -94,36 +94,42 @@ async fn left(session: &Session, within: &[Within<'_>]) -> Result<Vec<(Left, Pha
     Ok(ready.chain(volumes).chain(last).collect())
 }
 
-async fn balancers(session: &Session, vpcs: &BTreeSet<&str>, given: &BTreeSet<&str>) -> Result<Vec<Left>, CloudError> {
-    let ask = Ask::of(session, Service::Elbv2, "DescribeLoadBalancers").set("PageSize", "400");
-    let all = ask.all("LoadBalancers", Balancing::balancer).await?;
-    tagged(session, Kind::Balancer, inside(all, vpcs), given).await
+/// All of a kind that stand in the region.
+pub async fn balancing(session: &Session, kind: Kind) -> Result<Vec<Balancing>, CloudError> {
+    let ask = |service, operation| Ask::of(session, service, operation).set("PageSize", "400");
+    match kind {
+        Kind::Balancer => ask(Service::Elbv2, "DescribeLoadBalancers").all("LoadBalancers", Balancing::balancer).await,
+        Kind::Classic => {
+            ask(Service::Elb, "DescribeLoadBalancers").all("LoadBalancerDescriptions", Balancing::classic).await
+        }
+        Kind::TargetGroup => {
+            ask(Service::Elbv2, "DescribeTargetGroups").all("TargetGroups", Balancing::target_group).await
+        }
+    }
 }
 
-async fn classic(session: &Session, vpcs: &BTreeSet<&str>, given: &BTreeSet<&str>) -> Result<Vec<Left>, CloudError> {
-    let ask = Ask::of(session, Service::Elb, "DescribeLoadBalancers").set("PageSize", "400");
-    let all = ask.all("LoadBalancerDescriptions", Balancing::classic).await?;
-    tagged(session, Kind::Classic, inside(all, vpcs), given).await
-}
-
-async fn target_groups(
+/// Those of a kind that are in these networks.
+async fn balancing_in(
     session: &Session,
+    kind: Kind,
     vpcs: &BTreeSet<&str>,
     given: &BTreeSet<&str>,
 ) -> Result<Vec<Left>, CloudError> {
-    let ask = Ask::of(session, Service::Elbv2, "DescribeTargetGroups").set("PageSize", "400");
-    let all = ask.all("TargetGroups", Balancing::target_group).await?;
-    tagged(session, Kind::TargetGroup, inside(all, vpcs), given).await
+    tagged(session, kind, inside(balancing(session, kind).await?, vpcs), given).await
 }
 
 fn inside(all: Vec<Balancing>, vpcs: &BTreeSet<&str>) -> Vec<Balancing> {
     all.into_iter().filter(|thing| thing.vpc.as_deref().is_some_and(|vpc| vpcs.contains(vpc))).collect()
 }
 
-#[derive(Clone, Copy)]
+/// What balances, or is balanced to.
+#[derive(Clone, Copy, Debug)]
 pub enum Kind {
+    /// Of version 2.
     Balancer,
+    /// Of version 1.
     Classic,
+    /// Of version 2.
     TargetGroup,
 }
 

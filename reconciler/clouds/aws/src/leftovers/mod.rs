@@ -7,9 +7,11 @@
 mod groups;
 mod list;
 mod sweep;
+mod tagged;
 
 pub use list::list;
 pub use sweep::perform;
+pub use tagged::tagged;
 
 use fleetwright_clouds::CloudError;
 use fleetwright_core::inventory::{Place, Resource};
@@ -71,17 +73,27 @@ impl std::fmt::Display for Id {
     }
 }
 
+/// With the name of a cluster behind it: the tag by which disks, load balancers and groups are that cluster's.
+const OF_KUBERNETES: &str = "kubernetes.io/cluster/";
+/// Tags that have the name of a cluster for their value: of EKS, of the controller for load balancers, and of the one for
+/// pods' interfaces.
+const OF_CONTROLLERS: [&str; 3] = ["aws:eks:cluster-name", "elbv2.k8s.aws/cluster", "cluster.k8s.amazonaws.com/name"];
+
 /// The tag by which disks, load balancers and groups are a cluster's.
 fn cluster_tag(cluster: &ClusterName) -> String {
-    format!("kubernetes.io/cluster/{cluster}")
+    format!("{OF_KUBERNETES}{cluster}")
 }
 
-/// Whether a cluster, or what runs in it, says by tags that it made this. `shared` it may be with others.
+/// The clusters that say by tags that they made this, or what runs in them did. `shared` it may be with others.
+fn makers(tags: &Tags) -> impl Iterator<Item = &str> {
+    let owners = tags.iter().filter(|(_, value)| *value == "owned");
+    let owners = owners.filter_map(|(key, _)| key.strip_prefix(OF_KUBERNETES));
+    owners.chain(OF_CONTROLLERS.iter().filter_map(|key| tags.get(*key)).map(String::as_str))
+}
+
+/// Whether a cluster, or what runs in it, made this.
 fn is_made_by(tags: &Tags, cluster: &ClusterName) -> bool {
-    let owned = tags.get(&cluster_tag(cluster)).is_some_and(|value| value == "owned");
-    // Of EKS, of the controller for load balancers, and of the one for pods' interfaces.
-    let named = ["aws:eks:cluster-name", "elbv2.k8s.aws/cluster", "cluster.k8s.amazonaws.com/name"];
-    owned || named.iter().any(|key| tags.get(*key).is_some_and(|value| value == cluster.as_str()))
+    makers(tags).any(|maker| maker == cluster.as_str())
 }
 
 /// Not the one that every network has, and none of ours.

@@ -56,6 +56,7 @@ pub(crate) const READING: &[Rule] = &[
         allows: &[
             ("ec2:DescribeAddresses", ANY),
             ("ec2:DescribeAvailabilityZones", ANY),
+            ("ec2:DescribeInstances", ANY),
             ("ec2:DescribeInternetGateways", ANY),
             ("ec2:DescribeNatGateways", ANY),
             ("ec2:DescribeNetworkInterfaces", ANY),
@@ -63,6 +64,7 @@ pub(crate) const READING: &[Rule] = &[
             ("ec2:DescribeSecurityGroupRules", ANY),
             ("ec2:DescribeSecurityGroups", ANY),
             ("ec2:DescribeSubnets", ANY),
+            ("ec2:DescribeTags", ANY),
             ("ec2:DescribeVolumes", ANY),
             ("ec2:DescribeVpcs", ANY),
             ("eks:DescribeAddonVersions", ANY),

@@ -112,7 +112,11 @@ fn by_words(source: &str, called: &mut BTreeSet<String>) {
         let service = match word {
             "GetServiceQuota" => "servicequotas",
             word if ["LoadBalancer", "TargetGroup"].iter().any(|thing| word.contains(thing)) => "elasticloadbalancing",
-            "DescribeTags" => "elasticloadbalancing",
+            // Of both.
+            "DescribeTags" => {
+                called.insert("ec2:DescribeTags".to_owned());
+                "elasticloadbalancing"
+            }
             word if word.ends_with("Response") || word == "DeleteConflict" => continue,
             _ => "ec2",
         };

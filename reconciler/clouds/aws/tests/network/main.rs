@@ -4,6 +4,7 @@
 
 mod door;
 mod moto;
+mod tagged;
 mod world;
 
 use std::collections::BTreeMap;
