@@ -4,6 +4,7 @@
 //! plan is the retry.
 
 mod finding;
+mod quota;
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -17,6 +18,7 @@ use fleetwright_schema::names::ClusterName;
 use fleetwright_schema::units::Duration;
 
 pub use finding::{Finding, Verdict};
+pub use quota::Quota;
 
 /// What a call on a cloud returns, boxed so that adapters of different clouds stand side by side.
 pub type CloudFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, CloudError>> + Send + 'a>>;
@@ -34,6 +36,11 @@ pub trait Cloud: Send + Sync {
 
     /// Whether a place is fit for clusters: who we are there, what we may, what is left of its quotas. Changes nothing.
     fn examine<'a>(&'a self, _place: &'a Place) -> CloudFuture<'a, Vec<Finding>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    /// How much is left of the quotas that clusters take from. What can't be read is left open: it decides nothing.
+    fn quotas<'a>(&'a self, _place: &'a Place) -> CloudFuture<'a, Vec<Quota>> {
         Box::pin(async { Ok(Vec::new()) })
     }
 

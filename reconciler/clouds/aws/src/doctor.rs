@@ -7,11 +7,11 @@ mod permissions;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use fleetwright_clouds::{Access, CloudError, Finding, Verdict};
+use fleetwright_clouds::{Access, CloudError, Finding, Quota, Verdict};
 use fleetwright_core::inventory::ErrorClass;
 
 use crate::error::from_sdk;
-use crate::quotas::{self, Quota};
+use crate::quotas;
 use crate::session::Session;
 
 use clock::ReplyDate;
@@ -61,7 +61,7 @@ fn account(wanted: &str, account: Option<&str>, arn: Option<&str>) -> Finding {
 }
 
 fn quota(quota: &Quota) -> Finding {
-    let Quota { name, code, limit, used } = quota;
+    let Quota { name, code, limit, used, .. } = quota;
     let (Some(limit), Some(used)) = (*limit, *used) else {
         let hint = "allow servicequotas:GetServiceQuota and the lists of the reader's policy";
         return Finding::new(name, Verdict::Warning, "could not be read", hint);
@@ -90,7 +90,10 @@ mod tests {
 
     #[test]
     fn a_quota_warns_before_it_is_used_up() {
-        let of = |limit, used| quota(&Quota { name: "VPCs", code: "vpc/L-1".to_owned(), limit, used });
+        let of = |limit, used| {
+            let (name, code) = ("VPCs".to_owned(), "vpc/L-1".to_owned());
+            quota(&Quota { name, code, limit, used, per_cluster: 1, of_network: true })
+        };
         assert_eq!(of(Some(5), Some(3)).verdict, Verdict::Fine);
         assert_eq!(of(Some(5), Some(4)).verdict, Verdict::Warning);
         assert_eq!(of(Some(5), Some(5)).verdict, Verdict::Broken);

@@ -34,7 +34,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use aws_config::SdkConfig;
-use fleetwright_clouds::{Access, Cloud, CloudError, CloudFuture, Finding, Progress};
+use fleetwright_clouds::{Access, Cloud, CloudError, CloudFuture, Finding, Progress, Quota};
 use fleetwright_core::action::Action;
 use fleetwright_core::inventory::{Listing, Place, Step};
 use fleetwright_core::orphans::Tagged;
@@ -42,7 +42,6 @@ use fleetwright_schema::documents::FleetSpec;
 use fleetwright_schema::names::ClusterName;
 
 pub use calls::Calls;
-pub use quotas::Quota;
 
 use listing::Kept;
 use session::{Session, Sessions};
@@ -88,6 +87,10 @@ impl Cloud for Aws {
             let session = self.sessions.unproven(place).await?;
             Ok(doctor::examine(&session, self.sessions.access()).await)
         })
+    }
+
+    fn quotas<'a>(&'a self, place: &'a Place) -> CloudFuture<'a, Vec<Quota>> {
+        Box::pin(async move { Ok(quotas::read(&*self.sessions.of(place).await?).await) })
     }
 
     fn tagged<'a>(&'a self, place: &'a Place) -> CloudFuture<'a, Vec<Tagged>> {

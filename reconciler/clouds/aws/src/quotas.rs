@@ -2,57 +2,74 @@
 
 use std::collections::BTreeMap;
 
-use fleetwright_clouds::CloudError;
-use fleetwright_core::inventory::Place;
+use aws_sdk_iam::types::SummaryKeyType;
+use fleetwright_clouds::{CloudError, Quota};
+use fleetwright_core::inventory::ErrorClass;
 use serde::Deserialize;
 
 use crate::ec2::{Address, Ask, Nat, NatState, Subnet, Vpc};
 use crate::error::{error, from_sdk};
 use crate::session::Session;
 
-/// One quota of an account in a region.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Quota {
-    /// What it is of: `VPCs per region`.
-    pub name: &'static str,
-    /// The service and the code by which a person has it raised: `vpc/L-F678F1CE`.
-    pub code: String,
-    /// How many there may be; none where the service does not answer, or we may not ask.
-    pub limit: Option<u32>,
-    /// How many there are, whoever made them; none where they could not be counted.
-    pub used: Option<u32>,
-}
-
+/// A quota that clusters take from.
 struct Known {
     name: &'static str,
     service: &'static str,
     code: &'static str,
+    per_cluster: u32,
+    of_network: bool,
 }
 
-const VPCS: Known = Known { name: "VPCs per region", service: "vpc", code: "L-F678F1CE" };
-const ADDRESSES: Known = Known { name: "Elastic IP addresses per region", service: "ec2", code: "L-0263D0A3" };
-const NATS: Known = Known { name: "NAT gateways per zone", service: "vpc", code: "L-FE5A380F" };
-const CLUSTERS: Known = Known { name: "EKS clusters per region", service: "eks", code: "L-1194D53C" };
-
-/// Reads what clusters need of an account. What can't be read is left open: it decides nothing.
-pub async fn read(session: &Session) -> [Quota; 4] {
-    let (vpcs, addresses, nats, clusters) =
-        tokio::join!(vpcs(session), addresses(session), nats(session), clusters(session));
-    tokio::join!(
-        quota(session, &VPCS, vpcs),
-        quota(session, &ADDRESSES, addresses),
-        quota(session, &NATS, nats),
-        quota(session, &CLUSTERS, clusters),
-    )
-    .into()
+const fn known(name: &'static str, service: &'static str, code: &'static str) -> Known {
+    Known { name, service, code, per_cluster: 1, of_network: false }
 }
 
+const fn of_network(known: Known) -> Known {
+    Known { of_network: true, ..known }
+}
+
+const VPCS: Known = of_network(known("VPCs per region", "vpc", "L-F678F1CE"));
+const ADDRESSES: Known = of_network(known("Elastic IP addresses per region", "ec2", "L-0263D0A3"));
+const NATS: Known = of_network(known("NAT gateways per zone", "vpc", "L-FE5A380F"));
+const CLUSTERS: Known = known("EKS clusters per region", "eks", "L-1194D53C");
+/// Those of the control plane, of the nodes and of the services.
+const ROLES: Known = Known { per_cluster: 3, ..known("IAM roles of the account", "iam", "L-FE177D64") };
+const STREAMS: Known = known("on-demand Kinesis streams per region", "kinesis", "OnDemandStreamCountLimit");
+
+/// Reads what clusters need of an account.
+pub async fn read(session: &Session) -> Vec<Quota> {
+    let (vpcs, addresses, nats, clusters, roles, streams) = tokio::join!(
+        async { quota(session, &VPCS, vpcs(session).await).await },
+        async { quota(session, &ADDRESSES, addresses(session).await).await },
+        async { quota(session, &NATS, nats(session).await).await },
+        async { quota(session, &CLUSTERS, clusters(session).await).await },
+        roles(session),
+        streams(session),
+    );
+    vec![vpcs, addresses, nats, clusters, told(session, &ROLES, roles), told(session, &STREAMS, streams)]
+}
+
+/// One whose limit Service Quotas knows in every region.
 async fn quota(session: &Session, known: &Known, used: Result<usize, CloudError>) -> Quota {
-    let Known { name, service, code } = known;
-    let untold = |what: &str, why: &CloudError| tracing::debug!(place = %session.place, %why, "no {what} of {name}");
-    let limit = limit(session, known).await.inspect_err(|why| untold("limit", why)).ok();
-    let used = used.inspect_err(|why| untold("count", why)).ok().and_then(|count| u32::try_from(count).ok());
-    Quota { name, code: format!("{service}/{code}"), limit, used }
+    let used = used.map(|count| u32::try_from(count).unwrap_or(u32::MAX));
+    let limit = limit(session, known).await;
+    let both = (opened(session, known, used), opened(session, known, limit));
+    of(known, both.0, both.1)
+}
+
+/// One whose service tells both itself: how many there are, and how many there may be.
+fn told(session: &Session, known: &Known, both: Result<(u32, u32), CloudError>) -> Quota {
+    let both = opened(session, known, both);
+    of(known, both.map(|(used, _)| used), both.map(|(_, limit)| limit))
+}
+
+fn opened<T>(session: &Session, known: &Known, read: Result<T, CloudError>) -> Option<T> {
+    read.inspect_err(|why| tracing::debug!(place = %session.place, %why, "a quota is not known: {}", known.name)).ok()
+}
+
+fn of(known: &Known, used: Option<u32>, limit: Option<u32>) -> Quota {
+    let Known { name, service, code, per_cluster, of_network } = *known;
+    Quota { name: name.to_owned(), code: format!("{service}/{code}"), limit, used, per_cluster, of_network }
 }
 
 #[derive(Deserialize)]
@@ -71,7 +88,7 @@ async fn limit(session: &Session, known: &Known) -> Result<u32, CloudError> {
     let asked = serde_json::json!({ "ServiceCode": known.service, "QuotaCode": known.code });
     let reply = session.query.service_quotas("GetServiceQuota", &asked).await?;
     let answer: Answer = serde_json::from_str(&reply.0)
-        .map_err(|why| error(fleetwright_core::inventory::ErrorClass::Outage, "ReplyNotUnderstood", why.to_string()))?;
+        .map_err(|why| error(ErrorClass::Outage, "ReplyNotUnderstood", why.to_string()))?;
     // A quota is a small whole number, written as 5.0.
     Ok(answer.quota.value.clamp(0.0, f64::from(u32::MAX)) as u32)
 }
@@ -109,10 +126,17 @@ async fn clusters(session: &Session) -> Result<usize, CloudError> {
     Ok(count)
 }
 
-impl crate::Aws {
-    /// How much of the quotas that clusters need is taken in a place.
-    pub async fn quotas(&self, place: &Place) -> Result<[Quota; 4], CloudError> {
-        let session = self.sessions.of(place).await?;
-        Ok(read(&session).await)
-    }
+/// IAM's quotas are told by Service Quotas in one region of each partition only, and by IAM itself everywhere.
+async fn roles(session: &Session) -> Result<(u32, u32), CloudError> {
+    let reply = session.iam.get_account_summary().send().await.map_err(from_sdk)?;
+    let count = |key| reply.summary_map().and_then(|map| map.get(&key)).and_then(|count| u32::try_from(*count).ok());
+    let both = count(SummaryKeyType::Roles).zip(count(SummaryKeyType::RolesQuota));
+    both.ok_or_else(|| error(ErrorClass::Outage, "ReplyNotUnderstood", "IAM did not count the roles"))
+}
+
+async fn streams(session: &Session) -> Result<(u32, u32), CloudError> {
+    let reply = session.kinesis.describe_limits().send().await.map_err(from_sdk)?;
+    let both = (reply.on_demand_stream_count(), reply.on_demand_stream_count_limit());
+    let known = |count: i32| u32::try_from(count).unwrap_or(0);
+    Ok((known(both.0), known(both.1)))
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::summary::{Approval, Difference, PlannedSet, Shared, Summary};
-use super::text::{effects, total, verdict};
+use super::text::{effects, quotas_of, total, verdict};
 use crate::cli::output::{counted, plain};
 
 /// Git hosts refuse comments above 65,536 characters.
@@ -37,6 +37,13 @@ fn write_head(out: &mut String, summary: &Summary) {
     if let Some(Approval { clusters, allowed, path, document, digest: _ }) = &summary.removal_approval {
         let _ = write!(out, "\n> [!WARNING]\n> {clusters} clusters are removed, and {allowed} are allowed. ");
         let _ = write!(out, "To go on, write {}:\n\n```yaml\n{document}```\n", code(path));
+    }
+    for quotas in summary.quotas.iter().flatten().take(100) {
+        let alert = if quotas.are_too_small() { "WARNING" } else { "NOTE" };
+        let _ = writeln!(out, "\n> [!{alert}]\n> {}", escaped(&quotas_of(quotas)));
+        for line in quotas.lines() {
+            let _ = writeln!(out, "> - {}", escaped(&line));
+        }
     }
     for objection in summary.objections.iter().take(100) {
         let _ = writeln!(out, "\n> [!CAUTION]\n> The check took this out of the plan: {}", escaped(objection));

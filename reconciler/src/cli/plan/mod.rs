@@ -1,11 +1,12 @@
 //! `plan`: what merging a change would do, by the very function that the daemon calls.
 //!
 //! No cloud is read: what the record says is assumed to be there, as [`assume`] writes it down. No clock is read: the same
-//! input gives the same bytes.
+//! input gives the same bytes. Only `--quotas` asks the accounts what room they have, and changes nothing of the plan.
 
 pub(super) mod assume;
 mod difference;
 mod markdown;
+mod quotas;
 mod sides;
 mod summary;
 mod text;
@@ -28,13 +29,16 @@ Examples:
   fleetwright plan --base main                  only what differs from main
   fleetwright plan --base main --head HEAD -o markdown
                                                 for a comment on a pull request
+  fleetwright plan --quotas                     is there room for it in the real accounts?
   fleetwright plan --now 2026-12-24T12:00:00Z   what would freezes and windows say then?
 
 What exists is read from the files below status/; no cloud is asked, and no clock: freezes and windows are judged at
---now, else at the newest time that the status names.
+--now, else at the newest time that the status names. --quotas asks, by the roles that may only look; with --base, as
+the accounts are named there and not as the change names them. What has no room is told and changes no exit code.
 
 The JSON has stable fields in a stable order: commit, workingTree, base, judgedAt, totals, removalApproval, shared,
-sets, objections. Of each set: set, action, class, wave, changes (field, from, to, class, why), create, update, rotate,
+sets, objections, and with --quotas quotas (place, clusters, error, and of each quota name, code, limit, used,
+perCluster, ofNetwork, tooMany). Of each set: set, action, class, wave, changes (field, from, to, class, why), create, update, rotate,
 remove, batches, maxSurge, estimateSeconds, rollbackWindowSeconds, clusters (name, class), waiting (type, reason,
 message).";
 
@@ -54,6 +58,9 @@ pub struct Args {
     /// Judge freezes and windows at this time, RFC 3339
     #[arg(long, value_name = "TIME", value_parser = str::parse::<Timestamp>)]
     now: Option<Timestamp>,
+    /// Ask the real accounts how much of their quotas is left, too
+    #[arg(long)]
+    quotas: bool,
     /// How the plan is printed
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
@@ -75,7 +82,10 @@ pub enum Format {
 pub fn run(args: &Args, out: &mut Out) -> Result<Exit, CliError> {
     let sides = Sides::read(&args.dir, args.base.as_deref(), args.head.as_deref(), args.now)?;
     match summary::summarise(&sides) {
-        Ok(summary) => {
+        Ok(mut summary) => {
+            if args.quotas {
+                summary.quotas = Some(summary::quotas(&sides, &summary.sets)?);
+            }
             out.print(&rendered(&summary, args.output, out.color)?)?;
             Ok(Exit::Sound)
         }

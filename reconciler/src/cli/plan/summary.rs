@@ -8,19 +8,23 @@ use fleetwright_core::check::check;
 use fleetwright_core::desired::{Desired, Wish};
 use fleetwright_core::fingerprint::Memo;
 use fleetwright_core::fleet::{FleetCache, desired, read_fleet};
+use fleetwright_core::inventory::Place;
 use fleetwright_core::memory::Acknowledgements;
 use fleetwright_core::plan::{Inputs, Plan, SetReport, plan};
 use fleetwright_core::snapshot::Snapshot;
 use fleetwright_core::waiting::{Removals, Waiting};
 use fleetwright_schema::diagnostic::Diagnostic;
 use fleetwright_schema::names::{ClusterName, Name, SetId};
-use fleetwright_schema::set::{DeletionPolicy, ResolvedSet};
+use fleetwright_schema::set::{DeletionPolicy, Feature, ResolvedSet};
 use fleetwright_schema::status::Cluster;
 use fleetwright_schema::units::{Duration, Timestamp};
 use serde::Serialize;
 
+use crate::cli::error::CliError;
+
 use super::assume::{assumed_inventory, assumed_memory};
 use super::difference::settings;
+use super::quotas::{Demand, PlaceQuotas, ask};
 use super::sides::Sides;
 
 /// A plan on a change.
@@ -45,6 +49,9 @@ pub struct Summary {
     pub sets: Vec<PlannedSet>,
     /// Parts of the plan that the check took out.
     pub objections: Vec<String>,
+    /// What is left of the real accounts' quotas, where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quotas: Option<Vec<PlaceQuotas>>,
 }
 
 /// All sets, counted.
@@ -197,6 +204,33 @@ pub fn summarise(sides: &Sides) -> Result<Summary, Vec<Diagnostic>> {
     Ok(writer.summary(objections))
 }
 
+/// What is left of the quotas of the places of these sets. A change can't choose by which roles accounts are entered: they
+/// are named by what is merged into.
+pub fn quotas(sides: &Sides, sets: &[PlannedSet]) -> Result<Vec<PlaceQuotas>, CliError> {
+    let wish_of = |files| desired(&read_fleet(files, &mut FleetCache::default()), &sides.record, None, None);
+    let wish = wish_of(&sides.head);
+    let config = match &sides.base {
+        Some(base) => wish_of(&base.files).config,
+        None => wish.config.clone(),
+    };
+    let Some(config) = config else { return Ok(Vec::new()) };
+    ask(&demand(&wish, sets), &config)
+}
+
+/// New clusters, and those that stand beside the ones that they replace: at most at once, place by place.
+pub(super) fn demand(wish: &Desired, sets: &[PlannedSet]) -> BTreeMap<Place, Demand> {
+    let mut all: BTreeMap<Place, Demand> = BTreeMap::new();
+    for set in sets {
+        let Some(Wish::Wanted(wanted)) = wish.sets.get(&set.set) else { continue };
+        let demand = all.entry(wanted.place.clone()).or_default();
+        let given = wanted.resolved.template.features.contains(&Feature::Byon);
+        let count = if given { &mut demand.in_given } else { &mut demand.in_own };
+        *count = count.saturating_add(set.create.saturating_add(set.rotate.min(set.max_surge)));
+    }
+    all.retain(|_, demand| *demand != Demand::default());
+    all
+}
+
 fn planned(sides: &Sides, wish: &Desired) -> (Plan, Vec<String>) {
     let memo = Memo::default();
     let inputs = Inputs {
@@ -237,6 +271,7 @@ impl Writer<'_> {
             shared: self.shared(&sets),
             sets,
             objections,
+            quotas: None,
         }
     }
 

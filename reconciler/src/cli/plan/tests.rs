@@ -1,9 +1,12 @@
+use fleetwright_clouds::Quota;
+use fleetwright_core::fleet::{FleetCache, desired, read_fleet};
 use fleetwright_core::record::Record;
 use fleetwright_core::snapshot::{CommitId, Snapshot};
 use fleetwright_schema::document::read;
 
+use super::quotas::PlaceQuotas;
 use super::sides::{Base, merged, newest};
-use super::summary::{SetAction, summarise};
+use super::summary::{SetAction, demand, summarise};
 use super::*;
 use crate::cli::testing::{self, ORIGINAL, TestRepo};
 
@@ -215,4 +218,35 @@ fn files_that_are_not_committed_are_planned() {
         assert!(plan.working_tree);
         assert_eq!((plan.sets.len(), plan.totals.create), (1, 1), "{base:?}");
     }
+}
+
+#[test]
+fn quotas_are_asked_for_what_stands_at_once_and_told_with_the_plan() {
+    let template = testing::template();
+    let larger = testing::edited(&template, SET, "count: 5", "count: 7");
+    let head = testing::edited(&larger, "fleet.yaml", "\"1.33\"", "\"1.35\"");
+    let sides = against_template(head);
+    let mut summary = plan_of(&sides);
+    let wish = desired(&read_fleet(&sides.head, &mut FleetCache::default()), &sides.record, None, None);
+    let demand = demand(&wish, &summary.sets);
+    let told: Vec<(String, u32, u32)> =
+        demand.iter().map(|(place, demand)| (place.to_string(), demand.in_own, demand.in_given)).collect();
+    insta::assert_debug_snapshot!(told);
+    let quota = |name: &str, limit: u32, used: u32| Quota {
+        name: name.to_owned(),
+        code: "eks/L-1194D53C".to_owned(),
+        limit: Some(limit),
+        used: Some(used),
+        per_cluster: 1,
+        of_network: false,
+    };
+    let asked = demand.iter().enumerate().map(|(at, (place, demand))| {
+        let used = if at == 0 { 100 } else { 3 };
+        PlaceQuotas::new(place, *demand, Ok(vec![quota("EKS clusters per region", 100, used)]))
+    });
+    summary.quotas = Some(asked.collect());
+    let text = rendered(&summary, Format::Text, false).unwrap();
+    insta::assert_snapshot!(text[text.find("quotas of").unwrap()..]);
+    let markdown = rendered(&summary, Format::Markdown, false).unwrap();
+    assert!(markdown.contains("> [!WARNING]\n> quotas of "), "{markdown}");
 }

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use fleetwright_core::change::Class;
 use fleetwright_schema::units::Duration;
 
+use super::quotas::PlaceQuotas;
 use super::summary::{Approval, Difference, PlannedSet, SetAction, Shared, Summary, Totals};
 use crate::cli::output::{BAD, FAINT, GOOD, MOVING, STRONG, counted, paint, plain};
 
@@ -21,6 +22,9 @@ pub fn text(summary: &Summary, color: bool) -> String {
     for objection in &summary.objections {
         let _ =
             writeln!(out, "{}: the check took it out of the plan: {}", paint("defect", BAD, color), plain(objection));
+    }
+    for place in summary.quotas.iter().flatten() {
+        write_quotas(&mut out, place, color);
     }
     let _ = writeln!(out, "{}", total(&summary.totals));
     out
@@ -125,6 +129,21 @@ fn write_approval(out: &mut String, approval: &Approval, color: bool) {
         let _ = writeln!(out, "    {line}");
     }
     out.push('\n');
+}
+
+fn write_quotas(out: &mut String, quotas: &PlaceQuotas, color: bool) {
+    let style = if quotas.are_too_small() { BAD } else { STRONG };
+    let _ = writeln!(out, "{}", paint(&quotas_of(quotas), style, color));
+    for line in quotas.lines() {
+        let _ = writeln!(out, "  {}", plain(&line));
+    }
+    out.push('\n');
+}
+
+/// `quotas of aws/123456789012/eu-west-1, for at most 6 more clusters at once`
+pub fn quotas_of(quotas: &PlaceQuotas) -> String {
+    let clusters = counted(quotas.clusters as usize, "more cluster", "more clusters");
+    format!("quotas of {}, for at most {clusters} at once", quotas.place)
 }
 
 /// `1 set changes: 5 rotate; 3 sets stay as they are.`

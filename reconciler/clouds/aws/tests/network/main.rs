@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fleetwright_aws::Aws;
-use fleetwright_clouds::{Cloud, CloudError, Progress};
+use fleetwright_clouds::{Cloud, CloudError, Progress, Quota};
 use fleetwright_core::action::{Action, ActionKey, Effect};
 use fleetwright_core::inventory::{ErrorClass, Phase, Place, Resource, Step};
 use fleetwright_schema::names::Cloud as CloudName;
@@ -521,11 +521,14 @@ async fn quotas_are_told_as_far_as_they_are_known() {
     let Some(moto) = Moto::start("quotas_are_told_as_far_as_they_are_known") else { return };
     let aws = moto.aws().await;
     settle(&aws, CLUSTER).await;
-    let [vpcs, addresses, nats, clusters] = aws.quotas(&place()).await.unwrap();
+    let quotas: [Quota; 6] = aws.quotas(&place()).await.unwrap().try_into().unwrap();
+    let [vpcs, addresses, nats, clusters, roles, streams] = quotas;
     assert_eq!((vpcs.code.as_str(), vpcs.used), ("vpc/L-F678F1CE", Some(2)));
     assert_eq!((nats.limit, nats.used), (Some(5), Some(1)));
     // The simulated service knows those of networks only.
     assert_eq!((addresses.limit, addresses.used), (None, Some(1)));
     assert_eq!((clusters.limit, clusters.used), (None, Some(0)));
-    println!("{vpcs:?}");
+    assert!(roles.limit >= Some(1000) && roles.used.is_some(), "{roles:?}");
+    assert_eq!((streams.limit, streams.used), (Some(50), Some(0)));
+    assert_eq!((vpcs.too_many(3, 1), vpcs.too_many(4, 0)), (Some(0), Some(1)), "five are allowed, and two are there");
 }
