@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use fleetwright_clouds::{CloudError, Progress};
 use fleetwright_core::action::{Action, Effect};
-use fleetwright_core::inventory::{ErrorClass, Phase, Resource, Step};
+use fleetwright_core::inventory::{ErrorClass, Phase, Resource, Step, Workloads};
 use fleetwright_schema::set::InfraServiceVersion;
 use fleetwright_schema::status::InfraServiceStatus;
 
@@ -18,7 +18,29 @@ use crate::marks::{INFRA_SERVICES, Mark, VALUE_LENGTH_MAX};
 use crate::owner::{Tags, applied_of};
 use crate::session::Session;
 
+use client::Kubernetes;
+use placement::Placed;
+
 pub use workloads::Blocked;
+
+/// What a look into a cluster shows.
+pub struct Inside {
+    /// What runs there.
+    pub workloads: Workloads,
+    /// Whether more could start though it was closed: on nodes that have joined since.
+    pub reopened: bool,
+}
+
+/// Counts what runs; of a closed cluster, whether it still is.
+pub async fn look(session: &Session, live: &Live) -> Result<Inside, CloudError> {
+    let kubernetes = Kubernetes::of(session, live).await?;
+    let placed = placement::placed(&live.tags);
+    let workloads = workloads::count(session, live, &kubernetes, placed).await?;
+    let is_closed = matches!(placed, Some(Placed::Closed { .. }));
+    // Nodes after pods: where none is open now, none was when pods were counted.
+    let reopened = is_closed && placement::has_open_nodes(&kubernetes).await?;
+    Ok(Inside { workloads, reopened })
+}
 
 /// One short step. Nothing is applied in the cluster yet: the step only notes which services the cluster should have, so
 /// that all other steps can be gone through and the record names them.

@@ -17,7 +17,7 @@ use fleetwright_schema::set::{ClusterSpec, Feature};
 use super::live::{Reach, Seen, describe, not_ours, version_text};
 use crate::error::{error, from_sdk};
 use crate::identity::Role;
-use crate::marks::with_list;
+use crate::marks::{PRIVATE, PUBLIC, REACH, with_list};
 use crate::network;
 use crate::owner::{APPLIED, Owner, Tags};
 use crate::session::Session;
@@ -145,7 +145,10 @@ fn first_address(cidr: &str) -> String {
 
 /// All tags of a cluster but the mark.
 pub fn tags(owner: &Owner, spec: &ClusterSpec) -> Tags {
-    with_list(owner.tags(Step::ControlPlane, &spec.tags), &spec.tags)
+    let mut tags = with_list(owner.tags(Step::ControlPlane, &spec.tags), &spec.tags);
+    let private = spec.features.contains(&Feature::PrivateConnectivity);
+    tags.insert(REACH.to_owned(), if private { PRIVATE } else { PUBLIC }.to_owned());
+    tags
 }
 
 #[cfg(test)]

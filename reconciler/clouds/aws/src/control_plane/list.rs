@@ -13,7 +13,7 @@ use super::live::{Live, Seen, describe};
 use super::update::has_drifted;
 use crate::cache::Cache;
 use crate::error::{error, from_sdk};
-use crate::inside::{self, placement, workloads};
+use crate::inside::{self, Inside, placement};
 use crate::owner::APPLIED;
 use crate::session::Session;
 use crate::side_by_side::side_by_side;
@@ -156,10 +156,13 @@ fn plane(session: &Session, live: &Live) -> Resource {
 
 /// A cluster whose workloads can't be counted is told without them: that is no reason to know nothing of the place.
 async fn count(session: &Arc<Session>, live: &Live, plane: &mut Resource) {
-    match workloads::count(session, live).await {
-        Ok(workloads) => {
-            if let Some(facts) = &mut plane.control_plane {
-                facts.workloads = Some(workloads);
+    let Some(facts) = &mut plane.control_plane else { return };
+    match inside::look(session, live).await {
+        Ok(Inside { workloads, reopened }) => {
+            facts.workloads = Some(workloads);
+            // Whoever drains it closes the nodes that joined, too.
+            if reopened {
+                facts.placement = Placement::Open;
             }
         }
         Err(why) => tracing::warn!(cluster = live.name(), %why, "workloads could not be counted"),

@@ -14,7 +14,7 @@ use super::live::{Live, Reach, ours_to_change};
 use crate::addons;
 use crate::error::{error, from_sdk};
 use crate::inside::placement::{self, Placed};
-use crate::marks::TagChange;
+use crate::marks::{PRIVATE, REACH, TagChange};
 use crate::node_pools;
 use crate::owner::{APPLIED, Tags};
 use crate::session::Session;
@@ -62,8 +62,11 @@ fn lacks_logs(live: &Live) -> bool {
 
 /// Whether somebody changed, by hand or in the account's settings, what no fingerprint tells.
 pub fn has_drifted(live: &Live, account: &AwsAccount) -> bool {
-    let elsewhere = live.reach.public.as_ref().is_some_and(|from| *from != cidrs(account));
-    elsewhere || !live.reach.private || lacks_logs(live) || live.protected == Some(false)
+    let wanted = match live.tags.get(REACH).map(String::as_str) {
+        Some(PRIVATE) => None,
+        _ => Some(cidrs(account)),
+    };
+    live.reach.public != wanted || !live.reach.private || lacks_logs(live) || live.protected == Some(false)
 }
 
 /// Brings the first difference on its way; all tags, and then the mark, once nothing else differs.
@@ -188,7 +191,8 @@ mod tests {
 
     #[test]
     fn versions_move_a_minor_one_at_a_time_and_back_no_more_than_one() {
-        let live = live();
+        let mut live = live();
+        live.tags = tags(&live.owner, &spec("1.33"));
         assert_eq!(first(&live, &spec("1.34")), Some(Difference::Newer(34)));
         assert_eq!(first(&live, &spec("1.36")), Some(Difference::Newer(34)));
         assert_eq!(first(&live, &spec("1.32")), Some(Difference::Older(32)));
@@ -230,7 +234,11 @@ mod tests {
         assert!(has_drifted(&Live { logs: Some(BTreeSet::new()), ..live() }, &account));
         let narrowed = AwsAccount { public_access_cidrs: vec!["203.0.113.0/24".to_owned()], ..account };
         assert!(has_drifted(&live(), &narrowed));
-        let private = Reach { private: true, public: None };
-        assert!(!has_drifted(&Live { reach: private, ..live() }, &narrowed), "it has no public address");
+        let mut closed = Live { reach: Reach { private: true, public: None }, ..live() };
+        assert!(has_drifted(&closed, &narrowed), "it is to have a public address");
+        closed.tags.insert(REACH.to_owned(), PRIVATE.to_owned());
+        assert!(!has_drifted(&closed, &narrowed));
+        closed.reach.public = Some(cidrs(&narrowed));
+        assert!(has_drifted(&closed, &narrowed), "somebody opened it by hand");
     }
 }

@@ -157,6 +157,12 @@ async fn reachable(session: &Session, action: &Action, id: &str) -> Result<Box<L
     }
 }
 
+/// Whether any node takes workloads.
+pub async fn has_open_nodes(kubernetes: &Kubernetes) -> Result<bool, CloudError> {
+    let nodes: Vec<Node> = kubernetes.all("/api/v1/nodes").await?;
+    Ok(nodes.iter().any(|node| !node.spec.unschedulable))
+}
+
 async fn write(session: &Session, live: &Live, placed: Placed) -> Result<(), CloudError> {
     tag(session, &live.arn, Tags::from([(PLACEMENT.to_owned(), placed.text())])).await
 }

@@ -12,7 +12,7 @@ use fleetwright_schema::names::ClusterName;
 use serde::Deserialize;
 
 use super::client::{Eviction, Kubernetes};
-use super::placement::{Placed, placed};
+use super::placement::Placed;
 use crate::control_plane::Live;
 use crate::session::Session;
 use crate::side_by_side::side_by_side;
@@ -111,9 +111,13 @@ pub async fn pods(kubernetes: &Kubernetes) -> Result<Vec<Pod>, CloudError> {
 }
 
 /// The workloads of a cluster at this moment.
-pub async fn count(session: &Session, live: &Live) -> Result<Workloads, CloudError> {
-    let pods = pods(&Kubernetes::of(session, live).await?).await?;
-    let placed = placed(&live.tags);
+pub async fn count(
+    session: &Session,
+    live: &Live,
+    kubernetes: &Kubernetes,
+    placed: Option<Placed>,
+) -> Result<Workloads, CloudError> {
+    let pods = pods(kubernetes).await?;
     let blocked_by = session.blocked.of(&live.owner.cluster, &running(&pods, placed));
     let (running, left) = told(placed, number(&pods, placed));
     Ok(Workloads { running, left, blocked_by })

@@ -310,6 +310,24 @@ async fn more_workloads_than_were_counted_at_first_raise_the_number() {
     assert_eq!((workloads.running, workloads.left), (0, counted));
 }
 
+#[tokio::test]
+async fn nodes_that_join_a_closed_cluster_open_it_until_they_are_closed_too() {
+    let lab = busy().await;
+    lab.drain(DrainMode::Wait).await.unwrap();
+    assert_eq!(lab.facts().await.placement, Placement::Closed);
+    let counted = counted(&lab).await;
+    let name = lab.groups().await.into_keys().next().unwrap();
+    let scaled = aws_sdk_eks::types::NodegroupScalingConfig::builder().desired_size(3).build();
+    let call = lab.eks.update_nodegroup_config().cluster_name(CLUSTER).nodegroup_name(&name).scaling_config(scaled);
+    call.send().await.unwrap();
+    lab.pass();
+    assert_eq!(lab.facts().await.placement, Placement::Open, "an autoscaler brought nodes");
+    lab.drain(DrainMode::Wait).await.unwrap();
+    let facts = lab.facts().await;
+    let workloads = facts.workloads.unwrap();
+    assert_eq!((facts.placement, workloads.running + workloads.left), (Placement::Closed, counted));
+}
+
 /// What the tag of a closed cluster says.
 async fn counted(lab: &Lab) -> u32 {
     lab.tags().await["fleetwright.dev/placement"].strip_prefix("closed:").unwrap().parse().unwrap()
