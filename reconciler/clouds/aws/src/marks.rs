@@ -8,6 +8,12 @@ use crate::owner::{Tags, applied_of, short_hash};
 
 /// Whether it takes workloads: absent, or a [`crate::inside::placement::Placed`] as text.
 pub const PLACEMENT: &str = "fleetwright.dev/placement";
+/// How the API was last told to be reached, [`PUBLIC`] or [`PRIVATE`]: whether somebody opened it by hand is seen by that.
+pub const REACH: &str = "fleetwright.dev/reach";
+/// In [`REACH`], from the blocks of addresses that the account names, too.
+pub const PUBLIC: &str = "public";
+/// In [`REACH`], from the cluster's network alone.
+pub const PRIVATE: &str = "private";
 /// The infra services that were last applied: `name=version name=version`.
 pub const INFRA_SERVICES: &str = "fleetwright.dev/infra-services";
 /// Which tags came from the set, as short hashes of their keys: one that leaves the set goes, one of other people stays.

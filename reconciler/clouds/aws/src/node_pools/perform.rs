@@ -90,7 +90,7 @@ async fn call(session: &Session, live: &Live, token: &str, difference: Differenc
 }
 
 async fn create(session: &Session, live: &Live, token: &str, wanted: Wanted) -> Result<(), CloudError> {
-    let Wanted { name, instance_type, disk_gib, count_min, count_max, labels, taints, tags } = wanted;
+    let Wanted { name, instance_type, image, disk_gib, count_min, count_max, labels, taints, tags } = wanted;
     let scaling = NodegroupScalingConfig::builder().min_size(count_min).max_size(count_max).desired_size(count_min);
     let taints: Vec<_> = taints.iter().map(|taint| taint.taint()).collect();
     let made = session
@@ -103,6 +103,7 @@ async fn create(session: &Session, live: &Live, token: &str, wanted: Wanted) -> 
         .set_disk_size(disk_gib)
         .set_subnets(Some(live.subnets.clone()))
         .instance_types(instance_type)
+        .ami_type(image)
         .node_role(Role::Nodes.arn(session, &live.owner.cluster))
         .set_labels((!labels.is_empty()).then(|| labels.into_iter().collect()))
         .set_taints((!taints.is_empty()).then_some(taints))

@@ -1,5 +1,6 @@
 //! The groups that the pools of a spec come to.
 
+use aws_sdk_eks::types::AmiTypes;
 use fleetwright_clouds::CloudError;
 use fleetwright_core::inventory::{ErrorClass, Step};
 use fleetwright_schema::set::{ClusterSpec, NodePool, NodePoolSpec};
@@ -17,6 +18,8 @@ const NAME_LENGTH_MAX: usize = 63;
 pub struct Wanted {
     pub name: String,
     pub instance_type: String,
+    /// The image that fits the machines; given at creation and never changed.
+    pub image: AmiTypes,
     pub disk_gib: Option<i32>,
     pub count_min: i32,
     pub count_max: i32,
@@ -39,6 +42,7 @@ fn of_pool(owner: &Owner, pool: &NodePool, of_set: &Tags) -> Result<Wanted, Clou
     Ok(Wanted {
         name: group_name(pool),
         instance_type: instance_type.clone(),
+        image: image(instance_type),
         disk_gib: disk_size_gib.map(signed),
         count_min: signed(*min_count),
         // EKS takes no group that can never have a node.
@@ -58,6 +62,26 @@ fn group_name(pool: &NodePool) -> String {
     let NodePoolSpec { instance_type, disk_size_gib, min_count: _, max_count: _, labels: _, taints: _ } = &pool.spec;
     let fixed = format!("{instance_type}\n{disk_size_gib:?}");
     fitting(&format!("{}-{}", pool.name, short_hash(&fixed, 8)), NAME_LENGTH_MAX)
+}
+
+/// The image of Amazon Linux 2023 for a machine, `m7g.large`: by its family, the number of its generation, and the letters
+/// behind that say what processor it has (`g` is Graviton).
+/// Source: <https://docs.aws.amazon.com/ec2/latest/instancetypes/instance-type-names.html>.
+fn image(instance_type: &str) -> AmiTypes {
+    let model = instance_type.split('.').next().unwrap_or_default();
+    // `p6-b200` and `p6e-gb200` tell their accelerator, too; a Grace is ARM.
+    let (series, accelerator) = model.split_once('-').unwrap_or((model, ""));
+    let family = series.trim_end_matches(|c: char| c.is_ascii_alphanumeric() && !c.is_ascii_digit());
+    let options = &series[family.len()..];
+    let family = family.trim_end_matches(|c: char| c.is_ascii_digit());
+    let is_arm = options.contains('g') || family == "a" || accelerator.starts_with("gb");
+    match family {
+        "inf" | "trn" => AmiTypes::Al2023X8664Neuron,
+        "p" | "g" | "gr" if is_arm => AmiTypes::Al2023Arm64Nvidia,
+        "p" | "g" | "gr" => AmiTypes::Al2023X8664Nvidia,
+        _ if is_arm => AmiTypes::Al2023Arm64Standard,
+        _ => AmiTypes::Al2023X8664Standard,
+    }
 }
 
 /// `key=value:NoSchedule`, `key:NoSchedule`.
@@ -107,6 +131,38 @@ pub(crate) mod tests {
         same.spec.taints.push("a=b:NoSchedule".to_owned());
         assert_eq!(name, group_name(&same));
         assert!(group_name(&pool(&"p".repeat(40), "m6i.large")).len() <= NAME_LENGTH_MAX);
+    }
+
+    #[test]
+    fn machines_get_the_image_of_their_processor() {
+        use AmiTypes::{
+            Al2023Arm64Nvidia, Al2023Arm64Standard, Al2023X8664Neuron, Al2023X8664Nvidia, Al2023X8664Standard,
+        };
+        for (machine, expected) in [
+            ("m6i.large", Al2023X8664Standard),
+            ("m5zn.large", Al2023X8664Standard),
+            ("m7g.large", Al2023Arm64Standard),
+            ("c6gn.4xlarge", Al2023Arm64Standard),
+            ("r8gd.metal-24xl", Al2023Arm64Standard),
+            ("t4g.small", Al2023Arm64Standard),
+            ("x2gd.large", Al2023Arm64Standard),
+            ("im4gn.large", Al2023Arm64Standard),
+            ("a1.large", Al2023Arm64Standard),
+            ("g6.xlarge", Al2023X8664Nvidia),
+            ("g4dn.xlarge", Al2023X8664Nvidia),
+            ("gr6.4xlarge", Al2023X8664Nvidia),
+            ("p5en.48xlarge", Al2023X8664Nvidia),
+            ("p6-b200.48xlarge", Al2023X8664Nvidia),
+            ("g5g.xlarge", Al2023Arm64Nvidia),
+            ("p6e-gb200.36xlarge", Al2023Arm64Nvidia),
+            ("inf2.xlarge", Al2023X8664Neuron),
+            ("trn1n.32xlarge", Al2023X8664Neuron),
+            ("u-6tb1.metal", Al2023X8664Standard),
+            ("mac2.metal", Al2023X8664Standard),
+            ("", Al2023X8664Standard),
+        ] {
+            assert_eq!(image(machine), expected, "{machine}");
+        }
     }
 
     #[test]
