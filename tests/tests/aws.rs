@@ -9,6 +9,7 @@ use fleetwright_schema::status::{ClusterSetStatus, ClusterState};
 use fleetwright_simulator::Speed;
 use fleetwright_tests::contract::Standing;
 use fleetwright_tests::contract::aws::AwsLab;
+use fleetwright_tests::contract::cases::NEIGHBOUR;
 use fleetwright_tests::contract::conductor::ACCOUNT;
 use fleetwright_tests::person::Person;
 use fleetwright_tests::program::{Machine, Running};
@@ -43,6 +44,8 @@ struct Theatre {
     machine: Machine,
     person: Person,
     lab: AwsLab,
+    /// What others have in the account, from the beginning.
+    neighbours: Vec<Standing>,
 }
 
 impl Theatre {
@@ -51,7 +54,11 @@ impl Theatre {
         let person = Person::new(&machine.path("fleet.git"));
         let fleet = fleet();
         person.commit("begin", &[("fleet.yaml", Some(fleet.as_str()))]);
-        Ok(Self { person, lab: AwsLab::start_at(Speed::Factor(SPEED))?, machine })
+        let lab = AwsLab::start_at(Speed::Factor(SPEED))?;
+        REGIONS.iter().for_each(|region| lab.make_leftovers_in(region, NEIGHBOUR));
+        let neighbours: Vec<Standing> = REGIONS.iter().flat_map(|region| lab.standing_in(region)).collect();
+        assert!(neighbours.len() > 10 * REGIONS.len() && neighbours.iter().all(|other| other.cluster.is_none()));
+        Ok(Self { machine, person, lab, neighbours })
     }
 
     fn wish(&self, what: &str, of_each: impl Fn(usize) -> String) {
@@ -102,6 +109,14 @@ impl Theatre {
             .collect()
     }
 
+    /// What the controllers of one cluster of each set make.
+    fn make_leftovers(&self) {
+        let statuses = self.statuses();
+        for (region, set) in REGIONS.iter().filter_map(|region| Some((region, statuses.get(&set(region))?))) {
+            self.lab.make_leftovers_in(region, set.clusters[0].metadata.name.as_str());
+        }
+    }
+
     /// Every cluster has this version, and these are its set's own tags.
     fn stand_at(&self, version: &str, team: Option<&str>) {
         for cluster in self.statuses().values().flat_map(|set| &set.clusters) {
@@ -120,8 +135,8 @@ impl Theatre {
     fn audit(&self, step: &str) {
         let named = self.named();
         let standing: Vec<Standing> = REGIONS.iter().flat_map(|region| self.lab.standing_in(region)).collect();
-        let nobodys: Vec<&Standing> = standing.iter().filter(|standing| standing.cluster.is_none()).collect();
-        assert!(nobodys.is_empty(), "{step}: nobody's: {nobodys:?}");
+        let (standing, others): (Vec<_>, Vec<_>) = standing.into_iter().partition(|one| one.cluster.is_some());
+        assert_eq!(others, self.neighbours, "{step}: what others have is as it was, and nothing is nobody's");
         let mut kinds: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
         for Standing { kind, cluster, .. } in standing {
             *kinds.entry(cluster.unwrap().to_string()).or_default().entry(kind).or_default() += 1;
@@ -165,6 +180,8 @@ fn three_sets_live_through_everything_and_leave_nothing() {
     theatre.settle_under_fire(3);
     theatre.audit("reverted");
     theatre.stand_at("1.32", Some("serving"));
+    theatre.make_leftovers();
+    assert!(theatre.lab.standing_in(REGIONS[0]).iter().any(|one| one.cluster.is_some() && one.kind == "volume"));
     theatre.wish("none", |_| format!("{}\ntags: {{ team: serving }}", spec(0, "1.32")));
     theatre.settle_under_fire(4);
     theatre.audit("retired");

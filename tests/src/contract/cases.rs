@@ -18,6 +18,7 @@ pub type Case = fn(&dyn Lab);
 /// All of them, by name.
 pub const ALL: &[(&str, Case)] = &[
     ("a cluster is built part by part and retired without a trace", built_and_retired),
+    ("what a cluster made goes before its network, and what others made stays", leftovers_swept),
     ("what is asked for twice is made once", asked_twice),
     ("what is made and not heard of is made once", replies_lost),
     ("what is gone is not deleted again, and nothing else with its name", deleted_twice),
@@ -93,6 +94,29 @@ fn built_and_retired(lab: &dyn Lab) {
     let parts: Vec<Step> = listing.resources.values().flatten().map(|resource| resource.step).collect();
     assert!(Step::BUILD.iter().all(|step| parts.iter().filter(|part| *part == step).count() == 1), "{parts:?}");
     retired(&mut conductor, lab);
+}
+
+/// A neighbour in the same account; its name begins as ours do, and ends otherwise.
+pub const NEIGHBOUR: &str = "contract-prod-aws-euw1-1-blue";
+
+fn strangers(lab: &dyn Lab) -> Vec<Standing> {
+    lab.standing().into_iter().filter(|standing| standing.cluster.is_none()).collect()
+}
+
+fn leftovers_swept(lab: &dyn Lab) {
+    let mut conductor = built(lab);
+    if !lab.make_leftovers(NEIGHBOUR) {
+        return retired(&mut conductor, lab);
+    }
+    let name = conductor.status().unwrap().clusters[0].metadata.name.clone();
+    let (before, built) = (strangers(lab), made(lab));
+    assert!(before.len() > 10, "{before:?}");
+    assert!(lab.make_leftovers(name.as_str()));
+    assert_eq!(strangers(lab), before, "what the cluster makes is known as its own");
+    let more = made(lab).values().sum::<usize>() - built.values().sum::<usize>();
+    assert!(more > 10, "{:?}", ours(lab));
+    retired(&mut conductor, lab);
+    assert_eq!(strangers(lab), before, "{}", lab.name());
 }
 
 /// How often the creation of each part was handed out.
@@ -196,8 +220,7 @@ fn name_taken(lab: &dyn Lab) {
     if !lab.occupy(&name) {
         return retired(&mut conductor, lab);
     }
-    let strangers = || -> Vec<Standing> { lab.standing().into_iter().filter(|s| s.cluster.is_none()).collect() };
-    let before = strangers();
+    let before = strangers(lab);
     conductor.until("refused", |conductor| {
         let refused = |action: &Action| action.key.step == Step::ControlPlane;
         conductor.history.iter().any(|(action, result)| refused(action) && result.is_err())
@@ -206,7 +229,7 @@ fn name_taken(lab: &dyn Lab) {
     let planes = listing.resources.values().flatten().filter(|resource| resource.step == Step::ControlPlane).count();
     assert_eq!(planes, 0, "{}: a stranger's is taken for ours", lab.name());
     retired(&mut conductor, lab);
-    assert_eq!(strangers(), before, "{}", lab.name());
+    assert_eq!(strangers(lab), before, "{}", lab.name());
 }
 
 fn tags_lost(lab: &dyn Lab) {

@@ -94,6 +94,12 @@ pub trait Lab {
     fn standing(&self) -> Vec<Standing>;
     /// Somebody else's control plane of this name stands; false where this laboratory has no means to.
     fn occupy(&self, cluster: &ClusterName) -> bool;
+    /// Puts into the network of this cluster what its controllers would make there, tagged as they tag it; where there is
+    /// no such cluster, it is a neighbour's in the same account, and there is more beside it that is nobody's. False where
+    /// this laboratory has no means to, or makes such things by itself.
+    fn make_leftovers(&self, _cluster: &str) -> bool {
+        false
+    }
     /// The tags by which we know our own are taken from this part of a cluster; false where this is not to be done.
     fn strip(&self, cluster: &ClusterName, step: Step) -> bool;
 }

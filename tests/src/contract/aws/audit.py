@@ -1,9 +1,13 @@
-"""What stands in an account and a region, as boto3 sees it: a JSON list of {kind, id, cluster}.
+"""What stands in an account and a region, as boto3 sees it: a JSON list of {kind, id, cluster, team}.
+
+The cluster is that of our own tag, or the one that its controllers' tags name, if it has a name as ours have; what has
+neither is a stranger's.
 
 Usage: audit.py REGION EC2_URL EKS_URL
 """
 
 import json
+import re
 import sys
 
 import boto3
@@ -21,7 +25,12 @@ def client(service, at=url):
 
 def cluster_of(tags):
     tags = {t.get("Key", t.get("key")): t.get("Value", t.get("value")) for t in tags or []}
-    return tags.get("fleetwright.dev/cluster"), tags.get("team")
+    prefix = "kubernetes.io/cluster/"
+    owners = [key.removeprefix(prefix) for key, value in tags.items() if key.startswith(prefix) and value == "owned"]
+    keys = ["aws:eks:cluster-name", "elbv2.k8s.aws/cluster", "cluster.k8s.amazonaws.com/name"]
+    makers = owners + [tags[key] for key in keys if key in tags]
+    ours = [name for name in makers if re.fullmatch(r"[a-z].*-aws-[a-z0-9]+-[0-9]+", name)]
+    return tags.get("fleetwright.dev/cluster", ours[0] if ours else None), tags.get("team")
 
 
 found = []
@@ -43,6 +52,7 @@ of_nats = {
     if n["State"] != "deleted"
     for a in n["NatGatewayAddresses"]
 }
+owners = {}
 for kind, call, key, id in [
     ("subnet", "describe_subnets", "Subnets", "SubnetId"),
     ("security group", "describe_security_groups", "SecurityGroups", "GroupId"),
@@ -51,12 +61,19 @@ for kind, call, key, id in [
     ("network interface", "describe_network_interfaces", "NetworkInterfaces", "NetworkInterfaceId"),
 ]:
     for r in getattr(ec2, call)()[key]:
-        if r.get("VpcId") in default or r.get("State") in ("deleted",):
+        made_with_vpc = (
+            r.get("DefaultForAz")
+            or r.get("GroupName") == "default"
+            or any(a.get("Main") for a in r.get("Associations", []))
+        )
+        if made_with_vpc or r[id] in of_nats or r.get("State") in ("deleted",):
             continue
-        made_with_vpc = r.get("GroupName") == "default" or any(a.get("Main") for a in r.get("Associations", []))
-        if made_with_vpc or r[id] in of_nats:
-            continue
-        note(kind, r[id], cluster_of(r.get("Tags", r.get("TagSet"))))
+        owners[r[id]] = cluster_of(r.get("Tags", r.get("TagSet")))
+        note(kind, r[id], owners[r[id]])
+# A rule has no tags: it is its group's.
+for r in ec2.describe_security_group_rules()["SecurityGroupRules"]:
+    if r["GroupId"] in owners:
+        note("security group rule", r["SecurityGroupRuleId"], owners[r["GroupId"]])
 for a in ec2.describe_addresses()["Addresses"]:
     note("elastic IP", a["AllocationId"], cluster_of(a.get("Tags")))
 for g in ec2.describe_internet_gateways()["InternetGateways"]:
@@ -64,6 +81,19 @@ for g in ec2.describe_internet_gateways()["InternetGateways"]:
         note("internet gateway", g["InternetGatewayId"], cluster_of(g.get("Tags")))
 for v in ec2.describe_volumes()["Volumes"]:
     note("volume", v["VolumeId"], cluster_of(v.get("Tags")))
+
+v2 = client("elbv2")
+for kind, call, key, id in [
+    ("load balancer", "describe_load_balancers", "LoadBalancers", "LoadBalancerArn"),
+    ("target group", "describe_target_groups", "TargetGroups", "TargetGroupArn"),
+]:
+    for r in getattr(v2, call)()[key]:
+        note(kind, r[id], cluster_of(v2.describe_tags(ResourceArns=[r[id]])["TagDescriptions"][0]["Tags"]))
+classic = client("elb")
+for r in classic.describe_load_balancers()["LoadBalancerDescriptions"]:
+    name = r["LoadBalancerName"]
+    tagged = classic.describe_tags(LoadBalancerNames=[name])["TagDescriptions"]
+    note("classic load balancer", name, cluster_of(tagged[0]["Tags"] if tagged else []))
 
 iam = client("iam")
 for page in iam.get_paginator("list_roles").paginate(PathPrefix=f"/fleetwright/{region}/"):

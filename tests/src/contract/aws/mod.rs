@@ -119,15 +119,13 @@ impl AwsLab {
     }
 
     fn audit(&self, region: &str) -> Vec<BTreeMap<String, Option<String>>> {
-        let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/contract/aws/audit.py");
-        let python = python_bin().unwrap().join("python");
-        let output = Command::new(python)
-            .arg(script)
-            .args([region, &self.moto.url(), &format!("http://{}", self.front.address)])
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        serde_json::from_slice(&output.stdout).unwrap()
+        let front = format!("http://{}", self.front.address);
+        serde_json::from_slice(&script("audit.py", &[region, &self.moto.url(), &front])).unwrap()
+    }
+
+    /// Puts into a region what the controllers of a cluster make; of one that does not stand there it is a neighbour's.
+    pub fn make_leftovers_in(&self, region: &str, cluster: &str) {
+        script("leftovers.py", &[region, &self.moto.url(), cluster]);
     }
 
     /// What python says and does with boto3, as somebody else in the account.
@@ -135,14 +133,21 @@ impl AwsLab {
         let client = "import boto3,sys\n\ndef client(service, url):\n    return boto3.client(service, \
                       region_name=sys.argv[1], endpoint_url=url, aws_access_key_id='x', aws_secret_access_key='x')\n\n\
                       moto, front = sys.argv[2:4]\n";
-        let python = python_bin().unwrap().join("python");
         let front = format!("http://{}", self.front.address);
-        let output = Command::new(python)
-            .args(["-c", &format!("{client}{code}"), REGION, &self.moto.url(), &front])
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        run(&["-c", &format!("{client}{code}"), REGION, &self.moto.url(), &front]);
     }
+}
+
+/// What a script beside this file prints.
+fn script(name: &str, args: &[&str]) -> Vec<u8> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/contract/aws").join(name);
+    run(&[&[path.to_str().unwrap()], args].concat())
+}
+
+fn run(args: &[&str]) -> Vec<u8> {
+    let output = Command::new(python_bin().unwrap().join("python")).args(args).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
 }
 
 fn config(endpoints: Endpoints) -> SdkConfig {
@@ -220,6 +225,10 @@ impl Lab for AwsLab {
              resourcesVpcConfig={{'subnetIds': ['subnet-1', 'subnet-2']}})"
         );
         self.stranger(&code);
+        true
+    }
+    fn make_leftovers(&self, cluster: &str) -> bool {
+        self.make_leftovers_in(REGION, cluster);
         true
     }
     fn strip(&self, cluster: &ClusterName, step: Step) -> bool {

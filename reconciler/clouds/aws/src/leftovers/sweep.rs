@@ -2,7 +2,7 @@
 
 use fleetwright_clouds::{CloudError, Progress};
 use fleetwright_core::action::{Action, Effect};
-use fleetwright_core::inventory::ErrorClass;
+use fleetwright_core::inventory::{ErrorClass, Phase, Resource};
 
 use super::list::{Kind, tags_of};
 use super::{Id, Left, groups, is_left_group, is_left_interface, is_made_by};
@@ -13,7 +13,7 @@ use crate::owner::{Owner, Tags};
 use crate::query::Service;
 use crate::session::Session;
 
-/// One short step.
+/// One short step. What can't go now holds up nothing else: the planner would ask for it first for ever.
 pub async fn perform(session: &Session, action: &Action) -> Result<Progress, CloudError> {
     let Effect::Delete { id } = &action.effect else {
         return Err(error(ErrorClass::Invalid, "NotSupported", format!("{action} means nothing")));
@@ -22,11 +22,51 @@ pub async fn perform(session: &Session, action: &Action) -> Result<Progress, Clo
         || error(ErrorClass::Invalid, "NotSupported", format!("{id} is nothing that a cluster leaves behind"));
     let id = Id::parse(id).ok_or_else(unknown)?;
     let owner = Owner::of(action);
-    if let Some(left) = look(session, &id).await? {
-        let relation = relation(session, &left, &owner).await?;
-        delete(session, &left, relation, &owner).await?;
+    let Some(left) = look_at_ours(session, &id, &owner).await? else { return Ok(Progress::Done) };
+    match delete(session, &left, &owner).await {
+        // Its error says what holds the cluster up; those of the others come with their own turn.
+        Err(stuck) if is_of_the_thing(stuck.class) => others(session, &id, &owner).await.and(Err(stuck)),
+        done => done.map(|()| Progress::Done),
     }
-    Ok(Progress::Done)
+}
+
+/// Whether an error is about what was to be deleted, and not about every call.
+const fn is_of_the_thing(class: ErrorClass) -> bool {
+    match class {
+        ErrorClass::Conflict | ErrorClass::Denied | ErrorClass::Invalid | ErrorClass::NotFound | ErrorClass::Quota => {
+            true
+        }
+        ErrorClass::Throttled | ErrorClass::Outage | ErrorClass::UnknownResult => false,
+    }
+}
+
+/// Sweeps what the cluster left behind beside this, as far as it goes.
+async fn others(session: &Session, stuck: &Id, owner: &Owner) -> Result<(), CloudError> {
+    let networks = crate::network::list(session).await?;
+    let of: Vec<&Resource> = networks.iter().filter(|network| network.cluster == owner.cluster).collect();
+    let left = super::list(session, &of).await?;
+    let ids = left.iter().filter(|left| left.phase == Phase::Ready).filter_map(|left| Id::parse(&left.id));
+    for id in ids.filter(|id| id != stuck) {
+        let Some(left) = look_at_ours(session, &id, owner).await? else { continue };
+        match delete(session, &left, owner).await {
+            Err(why) if !is_of_the_thing(why.class) => return Err(why),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// A thing that is the cluster's, with what its network is to the cluster; a disk is in none.
+struct Ours {
+    left: Left,
+    relation: Option<Relation>,
+}
+
+/// The thing, if it is still there; refused where it is not the cluster's.
+async fn look_at_ours(session: &Session, id: &Id, owner: &Owner) -> Result<Option<Ours>, CloudError> {
+    let Some(left) = look(session, id).await? else { return Ok(None) };
+    let relation = relation(session, &left, owner).await?;
+    Ok(Some(Ours { left, relation }))
 }
 
 /// The thing as it is now, if it is still there and still left behind.
@@ -96,7 +136,8 @@ async fn relation(session: &Session, left: &Left, owner: &Owner) -> Result<Optio
     if by_tags { Ok(None) } else { Err(refused()) }
 }
 
-async fn delete(session: &Session, left: &Left, relation: Option<Relation>, owner: &Owner) -> Result<(), CloudError> {
+async fn delete(session: &Session, ours: &Ours, owner: &Owner) -> Result<(), CloudError> {
+    let Ours { left, relation } = ours;
     let ask = match &left.id {
         Id::Balancer(arn) => Ask::of(session, Service::Elbv2, "DeleteLoadBalancer").set("LoadBalancerArn", arn),
         Id::Classic(name) => Ask::of(session, Service::Elb, "DeleteLoadBalancer").set("LoadBalancerName", name),
@@ -105,7 +146,7 @@ async fn delete(session: &Session, left: &Left, relation: Option<Relation>, owne
         Id::Volume(id) => Ask::ec2(session, "DeleteVolume").set("VolumeId", id),
         Id::Group(id) => {
             let vpc = left.vpc.as_deref().unwrap_or_default();
-            groups::untie(session, id, vpc, relation == Some(Relation::Own), &owner.cluster).await?;
+            groups::untie(session, id, vpc, *relation == Some(Relation::Own), &owner.cluster).await?;
             Ask::ec2(session, "DeleteSecurityGroup").set("GroupId", id)
         }
     };

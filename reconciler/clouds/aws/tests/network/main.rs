@@ -495,6 +495,39 @@ async fn what_a_cluster_left_in_its_network_is_swept_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn what_is_stuck_holds_up_nothing_else() {
+    let Some(moto) = Moto::start("what_is_stuck_holds_up_nothing_else") else { return };
+    let aws = moto.aws().await;
+    let (vpc, subnets) = default_subnets(&moto).await;
+    aws.perform(&create(CLUSTER, &given(Some(&vpc)), None)).await.unwrap();
+    let neighbours = litter(&moto, &vpc, [&subnets[0], &subnets[1]], "neighbours", Some(OTHER)).await;
+    let mine = litter(&moto, &vpc, [&subnets[0], &subnets[1]], "mine", Some(CLUSTER)).await;
+    // A neighbour's load balancer leads to the target group of this cluster.
+    let v2 = async |call: &str| moto.call("elasticloadbalancing", "2015-12-01", call).await;
+    let bare = |id: &str| id.split_once('/').unwrap().1.to_owned();
+    let listener = v2(&format!(
+        "CreateListener&LoadBalancerArn={}&Protocol=HTTP&Port=81&DefaultActions.member.1.Type=forward\
+         &DefaultActions.member.1.TargetGroupArn={}",
+        bare(&neighbours[0]),
+        bare(&mine[2])
+    ))
+    .await;
+    let listener = element_of(&listener, "ListenerArn");
+    // A stranger's thing sets nothing in motion.
+    refused(sweep(&aws, &neighbours[0]).await, "NotOurs");
+    assert_eq!(left(&aws).await, mine);
+    let why = sweep(&aws, &mine[2]).await.expect_err("it is in use");
+    assert_eq!((why.class, why.code.as_str()), (ErrorClass::Conflict, "ResourceInUse"), "{why}");
+    assert_eq!(left(&aws).await, mine[2..3]);
+    v2(&format!("DeleteListener&ListenerArn={listener}")).await;
+    assert_eq!(sweep(&aws, &mine[2]).await, Ok(Progress::Done));
+    assert!(left(&aws).await.is_empty());
+    for id in &neighbours {
+        refused(sweep(&aws, id).await, "NotOurs");
+    }
+}
+
+#[tokio::test]
 async fn in_a_given_network_only_what_carries_the_cluster_s_tags_is_swept() {
     let Some(moto) = Moto::start("in_a_given_network_only_what_carries_the_cluster_s_tags_is_swept") else { return };
     let aws = moto.aws().await;
