@@ -204,7 +204,7 @@ pub(crate) fn visible(text: &str) -> Cow<'_, str> {
 }
 
 /// A text of a file as it may stand in a message: quoted, and short.
-pub(crate) fn shown(text: &str) -> String {
+pub fn shown(text: &str) -> String {
     const CHARACTERS_MAX: usize = 60;
     match text.char_indices().nth(CHARACTERS_MAX) {
         None => format!("`{text}`"),

@@ -26,6 +26,13 @@ pub struct Failure {
     pub message: String,
 }
 
+impl Failure {
+    /// Whether people should know of it: a person has to mend it, or it did not pass by itself.
+    pub const fn is_shown(&self) -> bool {
+        !self.class.is_transient() || self.attempts >= ATTEMPTS_SHOWN
+    }
+}
+
 /// An opening of placement that we asked for. A list may be served late and show the time before: only what we were told
 /// ourselves says that a cluster takes workloads again, and that what was counted on it before counts no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +42,9 @@ pub struct Opening {
     /// It came back as done, and as far as we know nobody drains the cluster since.
     pub stands: bool,
 }
+
+/// After this many failures in a row even an error that passes by itself is shown.
+const ATTEMPTS_SHOWN: u32 = 3;
 
 /// The longest pause between two attempts: a mended cause is noticed within it.
 pub const BACKOFF_MAX: Duration = Duration::from_minutes(10);

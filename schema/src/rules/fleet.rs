@@ -1,9 +1,11 @@
 //! Rules of `fleet.yaml`.
 
+use std::collections::BTreeMap;
+
 use super::network::Block;
 use super::{Rules, layer};
 use crate::diagnostic::{did_you_mean, shown};
-use crate::documents::{AddressPool, Fleet, FleetSpec, Freeze, MaintenanceWindow, SetSelector};
+use crate::documents::{Account, AddressPool, Fleet, FleetSpec, Freeze, MaintenanceWindow, SetSelector};
 use crate::names::{Cloud, Region};
 
 /// A window opens on days; one that is longer overlaps itself.
@@ -16,6 +18,7 @@ pub(super) fn check(fleet: &Fleet, rules: &mut Rules<'_>) {
     for (index, environment) in spec.environments.iter().enumerate() {
         layer::check(&environment.defaults, &format!("/spec/environments/{index}/defaults"), rules);
     }
+    check_accounts(spec, rules);
     check_pools(&spec.address_pools, rules);
     if let Some(branch) = spec.publishing.branch.as_deref().filter(|branch| !is_branch(branch)) {
         let hint = Some("git takes no `..`, `//`, `/.` or `.lock` in it, and no `.` or `/` at its end".into());
@@ -44,6 +47,22 @@ fn check_names(spec: &FleetSpec, rules: &mut Rules<'_>) {
     unique("consumers", consumers.iter().map(|item| item.name.as_str()).collect());
     unique("maintenanceWindows", maintenance_windows.iter().map(|item| item.name.as_str()).collect());
     unique("freezes", freezes.iter().map(|item| item.name.as_str()).collect());
+}
+
+/// An account that two environments share is entered in one way: which of two would be used, nobody could tell.
+fn check_accounts(spec: &FleetSpec, rules: &mut Rules<'_>) {
+    let mut known: BTreeMap<(Cloud, &str), (&str, &Account)> = BTreeMap::new();
+    for (index, environment) in spec.environments.iter().enumerate() {
+        for (cloud, account) in &environment.accounts {
+            let first = known.entry((*cloud, &account.id)).or_insert((environment.name.as_str(), account));
+            if first.1 != account {
+                let (id, other) = (&account.id, first.0);
+                let message = format!("the environment `{other}` says something else of the account {id}");
+                let hint = Some("say the same of it in both, provider and roles, or give each its own account".into());
+                rules.error(&format!("/spec/environments/{index}/accounts/{cloud}"), "accounts-differ", message, hint);
+            }
+        }
+    }
 }
 
 fn check_pools(pools: &[AddressPool], rules: &mut Rules<'_>) {

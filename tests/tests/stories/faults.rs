@@ -1,6 +1,6 @@
 //! What clouds do: outages, lost replies, vanished clusters, a record that is lost.
 
-use fleetwright_core::inventory::Step;
+use fleetwright_core::inventory::{ErrorClass, Step};
 use fleetwright_schema::status::{ClusterState, RetirementReason};
 use fleetwright_schema::units::Duration;
 use fleetwright_simulator::{Fault, Scope, Target, Verb};
@@ -107,4 +107,22 @@ fn clusters_of_other_revisions_are_found_again_when_the_record_was_lost() {
     settled(&stage);
     assert_eq!(count(&stage.status(), ClusterState::Ready), 5);
     stage.no_leaks();
+}
+
+#[test]
+fn a_deletion_that_something_holds_up_says_by_what() {
+    let stage = Stage::with_set("count: 2");
+    settled(&stage);
+    let target = Target { verb: Some(Verb::Delete), ..Target::of(&format!("{NAME}-2"), Step::Network) };
+    let held = Fault::Refuse { target, class: ErrorClass::Conflict, times: None, until: None };
+    stage.world().inject(held).unwrap();
+    stage.edit("count: 1");
+    stage.run_until(|record, _| {
+        let mut leaving = set_of(record).clusters.iter().filter(|c| c.status.state == ClusterState::Deleting);
+        leaving.any(|cluster| cluster.status.conditions.iter().any(|condition| condition.reason == "Conflict"))
+    });
+    stage.world().clear_faults().unwrap();
+    settled(&stage);
+    assert_eq!(ordinals(&stage.status()), [1]);
+    stage.nothing_to_do();
 }

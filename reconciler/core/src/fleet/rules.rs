@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use fleetwright_schema::diagnostic::{Diagnostic, Severity};
+use fleetwright_schema::diagnostic::{Diagnostic, Severity, shown};
 use fleetwright_schema::document::{Document, Parsed};
 use fleetwright_schema::documents::{Budget, BudgetScope, FleetSpec};
-use fleetwright_schema::names::{ClusterName, SetId};
+use fleetwright_schema::names::{Cloud, ClusterName, SetId};
 use fleetwright_schema::set::Feature;
 
 use super::{Files, FleetReading, Read};
@@ -23,6 +23,7 @@ pub fn check(config: &FleetSpec, fleet: &Parsed, files: &Files, reading: &mut Fl
     let wanted: Vec<(&SetId, &WantedSet)> =
         reading.sets.iter().filter_map(|(id, set)| Some((id, set.wanted.as_deref()?))).collect();
     names(files, &wanted, &mut problems);
+    tags(files, &wanted, &mut problems);
     pools(config, fleet, files, &wanted, &mut problems);
     budgets(config, fleet, &wanted, &mut problems);
     // A set whose names or addresses can't work is not acted on.
@@ -56,10 +57,31 @@ fn names(files: &Files, wanted: &[(&SetId, &WantedSet)], problems: &mut Vec<Diag
 
 /// A problem of a set as a whole, shown where its file names its type.
 fn of_type(files: &Files, id: &SetId, rule: &'static str, message: impl Into<String>) -> Diagnostic {
+    in_set(files, id, "/metadata/clusterType", rule, message)
+}
+
+fn in_set(files: &Files, id: &SetId, pointer: &str, rule: &'static str, message: impl Into<String>) -> Diagnostic {
     match super::sound(files.sets.get(id)) {
-        Some((_, parsed)) => parsed.problem("/metadata/clusterType", rule, message),
+        Some((_, parsed)) => parsed.problem(pointer, rule, message),
         None => Diagnostic::error(rule, id.wish_path(), message),
     }
+}
+
+/// What a tag may be is for the cloud to say, and which cloud it is only the set's place tells.
+fn tags(files: &Files, wanted: &[(&SetId, &WantedSet)], problems: &mut Vec<Diagnostic>) {
+    for (id, set) in wanted.iter().filter(|(id, _)| id.location.cloud == Cloud::Aws) {
+        let unsound = set.resolved.template.tags.iter().find(|(key, value)| !is_tag_of_aws(key, value));
+        let Some((key, value)) = unsound else { continue };
+        let message = format!("{} is no tag of AWS", shown(&format!("{key}={value}")));
+        let hint = "AWS takes letters, digits, spaces and `_.:/=+-@`, and keeps what begins with `aws:` for itself";
+        problems.push(in_set(files, id, "/spec/tags", "tag-unsound", message).hint(hint));
+    }
+}
+
+/// What all of its services take: <https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html>.
+fn is_tag_of_aws(key: &str, value: &str) -> bool {
+    let sound = |text: &str| text.chars().all(|c| c.is_alphanumeric() || c == ' ' || "_.:/=+-@".contains(c));
+    sound(key) && sound(value) && !key.to_lowercase().starts_with("aws:")
 }
 
 fn pools(

@@ -15,9 +15,6 @@ use crate::memory::Failure;
 use crate::mutant;
 use crate::waiting::{Waiting, condition};
 
-/// After this many failures in a row even an error that passes by itself is shown.
-const ATTEMPTS_SHOWN: u32 = 3;
-
 /// What is to be done to bring a cluster's parts to its spec, and where each part stands.
 #[derive(Default)]
 pub struct Building {
@@ -152,11 +149,7 @@ impl Ahead<'_> {
 
     fn note(&self, inputs: &Inputs<'_>, standing: &Standing<'_>, building: &mut Building) {
         let key = ActionKey { cluster: self.view.cluster.metadata.name.clone(), step: self.step };
-        let failure = inputs
-            .memory
-            .failures
-            .get(&key)
-            .filter(|failure| !failure.class.is_transient() || failure.attempts >= ATTEMPTS_SHOWN);
+        let failure = inputs.memory.failures.get(&key).filter(|failure| failure.is_shown());
         let before = &self.view.cluster.status.conditions;
         if let (Standing::Missing | Standing::Differs(_), None, None) = (standing, self.parent, failure)
             && let Some(failed) =

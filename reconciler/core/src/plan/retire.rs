@@ -250,10 +250,11 @@ fn is_quiet(inputs: &Inputs<'_>, view: &View<'_>) -> bool {
 }
 
 /// Of what still stands: that a part could not be made is nothing to a deletion, and only the process that tried knows it.
+/// What may pass by itself is told once it has not.
 fn failures(inputs: &Inputs<'_>, view: &View<'_>, seen: Seen<'_>, waiting: &mut Vec<Waiting>) {
     let name = &view.cluster.metadata.name;
     let ours = inputs.memory.failures.iter().filter(|(key, _)| key.cluster == *name);
-    let shown = ours.filter(|(key, failure)| seen.step(key.step).next().is_some() && !failure.class.is_transient());
+    let shown = ours.filter(|(key, failure)| seen.step(key.step).next().is_some() && failure.is_shown());
     waiting.extend(shown.map(|(key, failure)| Waiting::StepFailed {
         step: key.step,
         class: failure.class,
