@@ -32,6 +32,14 @@ fn releases(name: &str, minor: u32) -> [String; 2] {
     }
 }
 
+/// All that a control plane takes: those for its own version, and those for the version before, with which it was upgraded.
+fn taken(name: &str, minor: u32) -> Vec<String> {
+    let before = releases(name, minor - 1);
+    let mut taken = releases(name, minor).to_vec();
+    taken.extend(before.into_iter().filter(|release| !releases(name, minor).contains(release)));
+    taken
+}
+
 /// CreateAddon.
 pub fn create(call: &Call<'_>) -> Result<Value, Refusal> {
     let name = call.text("addonName");
@@ -98,10 +106,10 @@ fn check(call: &Call<'_>) -> Result<(), Refusal> {
 
 fn release(call: &Call<'_>, view: &View<'_>, cluster: &Part) -> Result<String, Refusal> {
     let version: KubernetesVersion = Document::of(cluster).text("version", view.time()).parse().map_err(invalid)?;
-    let releases = releases(call.text("addonName"), version.minor());
+    let taken = taken(call.text("addonName"), version.minor());
     match call.text("addonVersion") {
-        "" => Ok(releases[0].clone()),
-        asked if releases.iter().any(|release| release == asked) => Ok(asked.to_owned()),
+        "" => Ok(taken[0].clone()),
+        asked if taken.iter().any(|release| release == asked) => Ok(asked.to_owned()),
         asked => Err(about(call, invalid(format!("Addon version specified is not supported: {asked}")))),
     }
 }
@@ -221,13 +229,13 @@ fn offer(name: &str, version: &str) -> Value {
     let minors: Vec<u32> =
         versions::offered().filter(|minor| version.is_empty() || version == format!("1.{minor}")).collect();
     let mut known: Vec<String> = Vec::new();
-    for release in minors.iter().flat_map(|minor| releases(name, *minor)) {
+    for release in minors.iter().flat_map(|minor| taken(name, *minor)) {
         if !known.contains(&release) {
             known.push(release);
         }
     }
     let fits = |release: &String| -> Vec<Value> {
-        let minors = minors.iter().filter(|minor| releases(name, **minor).contains(release));
+        let minors = minors.iter().filter(|minor| taken(name, **minor).contains(release));
         let fit = |minor: &u32| {
             json!({"clusterVersion": format!("1.{minor}"), "platformVersions": ["*"],
                                        "defaultVersion": releases(name, *minor)[0] == *release})

@@ -138,7 +138,6 @@ async fn version(lab: &Lab) -> String {
 }
 
 #[tokio::test]
-#[ignore = "the simulated EKS offers each version of an add-on for one minor version only"]
 async fn a_version_goes_back_once_its_nodes_have() {
     let lab = Lab::new().await;
     lab.build().await;
