@@ -31,6 +31,7 @@ pub const ALL: &[(&str, Case)] = &[
     ("a name that a stranger has is left to him", name_taken),
     ("what has lost its tags is not ours to touch", tags_lost),
     ("a change in place keeps every part", changed_in_place),
+    ("what somebody changes by hand is brought back", meddled_with),
     ("a rotation moves everything and leaves nothing", rotated),
     ("a process that begins anew after every step makes nothing twice", begun_anew),
     ("a process that ends at any call leaves what another one ends", ended_at_any_call),
@@ -267,6 +268,21 @@ fn changed_in_place(lab: &dyn Lab) {
         parts.map(|resource| resource.id.to_string()).collect()
     };
     assert_eq!(ids(&conductor.observe().unwrap()), ids(&before), "{}", lab.name());
+    retired(&mut conductor, lab);
+}
+
+fn meddled_with(lab: &dyn Lab) {
+    let mut conductor = built(lab);
+    let before = parts(lab);
+    let name = conductor.status().unwrap().clusters[0].metadata.name.clone();
+    if lab.meddle(&name) {
+        assert_ne!(parts(lab), before, "{}: something is another", lab.name());
+        // Whoever begins anew looks at everything closely; who goes on does so in a while.
+        conductor.restart();
+        conductor.settle();
+        assert_eq!(conductor.states(), [(1, ClusterState::Ready)], "{}", lab.name());
+        assert_eq!(parts(lab), before, "{}", lab.name());
+    }
     retired(&mut conductor, lab);
 }
 

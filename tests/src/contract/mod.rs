@@ -100,6 +100,11 @@ pub trait Lab {
     fn make_leftovers(&self, _cluster: &str) -> bool {
         false
     }
+    /// Somebody opens the network of this cluster to others, and takes from its roles what they may; false where this
+    /// laboratory has no means to.
+    fn meddle(&self, _cluster: &ClusterName) -> bool {
+        false
+    }
     /// The tags by which we know our own are taken from this part of a cluster; false where this is not to be done.
     fn strip(&self, cluster: &ClusterName, step: Step) -> bool;
 }

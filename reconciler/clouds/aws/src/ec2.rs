@@ -1,6 +1,8 @@
 //! EC2 and the load balancers, typed: how a call is put together, how all pages of a list are read, and the few fields of
 //! each thing that are looked at here. A list is whole or an error, and so is each thing in it.
 
+use std::collections::BTreeSet;
+
 use fleetwright_clouds::CloudError;
 use fleetwright_core::inventory::ErrorClass;
 use roxmltree::{Document, Node};
@@ -340,6 +342,8 @@ pub struct Group {
     pub name: String,
     /// The network that it is in.
     pub vpc: String,
+    /// Whom it lets in, one line each: `tcp 443-443 10.0.0.0/16`.
+    pub lets_in: BTreeSet<String>,
     /// Its tags.
     pub tags: Tags,
 }
@@ -348,8 +352,25 @@ impl Group {
     /// From `securityGroupInfo`.
     pub fn read(node: Node<'_, '_>) -> Option<Self> {
         let (id, name) = (text(node, "groupId")?, text(node, "groupName")?);
-        Some(Self { id, name, vpc: text(node, "vpcId").unwrap_or_default(), tags: tags(node) })
+        let lets_in = within(node, "ipPermissions").flat_map(permission).collect();
+        Some(Self { id, name, vpc: text(node, "vpcId").unwrap_or_default(), lets_in, tags: tags(node) })
     }
+}
+
+/// What a rule is about: `tcp 443-443`.
+fn ports(node: Node<'_, '_>) -> String {
+    let [protocol, from, to] = ["ipProtocol", "fromPort", "toPort"].map(|name| text(node, name).unwrap_or_default());
+    format!("{protocol} {from}-{to}")
+}
+
+/// One line for each whom a permission lets in.
+fn permission(node: Node<'_, '_>) -> Vec<String> {
+    let whom =
+        [("ipRanges", "cidrIp"), ("ipv6Ranges", "cidrIpv6"), ("groups", "groupId"), ("prefixListIds", "prefixListId")];
+    let of = |(set, name): (&str, &str)| -> Vec<String> {
+        within(node, set).map(|one| format!("{} {}", ports(node), text(one, name).unwrap_or_default())).collect()
+    };
+    whom.into_iter().flat_map(of).collect()
 }
 
 /// A rule of a security group.
@@ -363,16 +384,22 @@ pub struct Rule {
     pub outward: bool,
     /// The group that it lets in or reaches.
     pub refers_to: Option<String>,
+    /// Whom it lets in or reaches, in the words of [`Group::lets_in`].
+    pub says: String,
 }
 
 impl Rule {
     /// From `securityGroupRuleSet`.
     pub fn read(node: Node<'_, '_>) -> Option<Self> {
+        let refers_to = child(node, "referencedGroupInfo").and_then(|info| text(info, "groupId"));
+        let whom = ["cidrIpv4", "cidrIpv6", "prefixListId"].iter().find_map(|name| text(node, name));
+        let whom = whom.or_else(|| refers_to.clone()).unwrap_or_default();
         Some(Self {
             id: text(node, "securityGroupRuleId")?,
             group: text(node, "groupId")?,
             outward: text(node, "isEgress").as_deref() == Some("true"),
-            refers_to: child(node, "referencedGroupInfo").and_then(|info| text(info, "groupId")),
+            refers_to,
+            says: format!("{} {whom}", ports(node)),
         })
     }
 }

@@ -15,6 +15,7 @@
 
 mod mark;
 mod role;
+mod whole;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,8 +26,8 @@ use fleetwright_core::action::{Action, Effect};
 use fleetwright_core::inventory::{ErrorClass, Phase, Resource, Step};
 use fleetwright_schema::names::ClusterName;
 use fleetwright_schema::units::Timestamp;
-use serde_json::Value;
 
+use crate::drift::{self, Drift};
 use crate::error::{error, found, from_sdk, settled};
 use crate::marks::{TagChange, with_list};
 use crate::owner::{Owner, Tags};
@@ -44,9 +45,19 @@ type Found = aws_sdk_iam::types::Role;
 /// The roles of a cluster, in the order of [`Role::ALL`], without those that are not there.
 type Roles = BTreeMap<Role, Found>;
 
-/// All identities of ours.
-pub async fn list(session: &Arc<Session>) -> Result<Vec<Resource>, CloudError> {
-    let mut clusters: BTreeMap<ClusterName, BTreeMap<Role, (Found, Mark)>> = BTreeMap::new();
+/// The roles of a cluster, with what their descriptions say.
+type Marked = BTreeMap<Role, (Found, Mark)>;
+
+/// All identities of ours; what somebody changed in one that was whole is told as begun, as far as that was looked for.
+pub async fn observe(session: &Arc<Session>, drift: &Drift) -> Result<Vec<Resource>, CloudError> {
+    let clusters = list(session).await?;
+    let identities = clusters.values().filter_map(resource).collect();
+    let differing = drift.of(&session.place, whole::differing(session, clusters.values())).await;
+    Ok(drift::told(identities, &differing))
+}
+
+async fn list(session: &Session) -> Result<BTreeMap<ClusterName, Marked>, CloudError> {
+    let mut clusters: BTreeMap<ClusterName, Marked> = BTreeMap::new();
     let mut pages = session.iam.list_roles().path_prefix(role::path(session)).max_items(PAGE_ITEMS_MAX);
     loop {
         let page = pages.clone().send().await.map_err(from_sdk)?;
@@ -58,12 +69,12 @@ pub async fn list(session: &Arc<Session>) -> Result<Vec<Resource>, CloudError> {
         }
         match page.marker.filter(|_| page.is_truncated) {
             Some(marker) => pages = pages.marker(marker),
-            None => return Ok(clusters.values().filter_map(resource).collect()),
+            None => return Ok(clusters),
         }
     }
 }
 
-fn resource(roles: &BTreeMap<Role, (Found, Mark)>) -> Option<Resource> {
+fn resource(roles: &Marked) -> Option<Resource> {
     let (first, Mark { owner, applied }) = roles.values().next()?;
     let whole = roles.len() == Role::ALL.len() && roles.values().all(|(_, mark)| mark.owner == *owner);
     Some(Resource {
@@ -227,28 +238,12 @@ async fn bring_tags(session: &Session, role: &Found, wanted: &Tags) -> Result<()
 }
 
 async fn bring_trust(session: &Session, role: &Found, which: Role) -> Result<(), CloudError> {
-    let wanted = which.trust(session.partition());
-    let has = role.assume_role_policy_document().map(unescaped);
-    if has.and_then(|text| serde_json::from_str::<Value>(&text).ok()).as_ref() == Some(&wanted) {
+    if whole::trusts(session, role, which) {
         return Ok(());
     }
     let update = session.iam.update_assume_role_policy().role_name(role.role_name());
-    update.policy_document(wanted.to_string()).send().await.map_err(from_sdk)?;
+    update.policy_document(which.trust(session.partition()).to_string()).send().await.map_err(from_sdk)?;
     Ok(())
-}
-
-/// A document as IAM returns it: with `%7B` for `{`.
-fn unescaped(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('%') {
-        bytes.extend_from_slice(before.as_bytes());
-        let code = after.get(..2).and_then(|code| u8::from_str_radix(code, 16).ok());
-        bytes.push(code.unwrap_or(b'%'));
-        rest = if code.is_some() { &after[2..] } else { after };
-    }
-    bytes.extend_from_slice(rest.as_bytes());
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 async fn bring_policies(session: &Session, owner: &Owner, which: Role) -> Result<(), CloudError> {
@@ -319,14 +314,6 @@ async fn strip_and_delete(session: &Session, name: &str) -> Result<(), CloudErro
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn documents_are_read_with_and_without_escapes() {
-        assert_eq!(unescaped("%7B%22a%22%3A%20%22%C3%A9%22%7D"), r#"{"a": "é"}"#);
-        assert_eq!(unescaped("{\"a\": 1}"), "{\"a\": 1}");
-        assert_eq!(unescaped("100%"), "100%");
-        assert_eq!(unescaped("%zz%é"), "%zz%é");
-    }
 
     #[test]
     fn a_set_s_tag_that_differs_from_ours_in_case_only_gives_way() {

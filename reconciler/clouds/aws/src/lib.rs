@@ -12,6 +12,7 @@ mod cache;
 mod calls;
 mod control_plane;
 mod doctor;
+mod drift;
 mod ec2;
 mod error;
 mod identity;
@@ -32,6 +33,7 @@ mod token;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_config::SdkConfig;
 use fleetwright_clouds::{Access, Cloud, CloudError, CloudFuture, Finding, Progress, Quota};
@@ -66,6 +68,12 @@ impl Aws {
     /// How often each operation was called by this process.
     pub fn calls(&self) -> Calls {
         self.sessions.calls()
+    }
+
+    /// Lets it be so much longer ago that others' changes to networks and roles were looked for: nobody waits in a test.
+    pub fn age(&self, by: Duration) {
+        self.kept.networks.age(by);
+        self.kept.identities.age(by);
     }
 }
 

@@ -8,6 +8,7 @@ use fleetwright_core::inventory::{Listing, Phase, Place, Resource, Step};
 use fleetwright_schema::names::ClusterName;
 
 use crate::cache::Cache;
+use crate::drift::Drift;
 use crate::owner::Tags;
 use crate::session::Session;
 use crate::{control_plane, identity, leftovers, log_stream, network};
@@ -19,6 +20,10 @@ pub struct Kept {
     pub clusters: Cache<Vec<Resource>>,
     /// The tags of a log stream.
     pub streams: Cache<Tags>,
+    /// What differs of networks.
+    pub networks: Drift,
+    /// What differs of identities.
+    pub identities: Drift,
 }
 
 impl Kept {
@@ -26,6 +31,8 @@ impl Kept {
     pub fn forget(&self, place: &Place, cluster: &ClusterName) {
         self.clusters.forget(place, cluster);
         self.streams.forget(place, cluster);
+        self.networks.forget(place, cluster);
+        self.identities.forget(place, cluster);
     }
 }
 
@@ -36,8 +43,8 @@ pub async fn observe(
     closely: &BTreeSet<ClusterName>,
 ) -> Result<Listing, CloudError> {
     let (networks, identities, streams, clusters) = tokio::try_join!(
-        network::list(session),
-        identity::list(session),
+        network::observe(session, &kept.networks),
+        identity::observe(session, &kept.identities),
         log_stream::list(session, &kept.streams, closely),
         control_plane::list(session, &kept.clusters, closely),
     )?;

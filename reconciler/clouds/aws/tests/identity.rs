@@ -5,6 +5,7 @@
 mod moto;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use fleetwright_clouds::Progress;
 use fleetwright_core::inventory::{ErrorClass, Phase, Step};
@@ -252,6 +253,73 @@ async fn what_a_person_changed_is_brought_back_by_the_next_update() {
     let found = lab.iam.get_role().role_name(role).send().await.unwrap().role.unwrap();
     assert!(found.assume_role_policy_document.unwrap().contains("TagSession"));
     assert!(is_whole(&lab, "touched").await);
+}
+
+/// As long as what is known of a role may be old.
+const SLOW: Duration = Duration::from_secs(600);
+
+#[tokio::test]
+async fn what_a_person_takes_from_roles_is_seen_after_a_while_and_mended() {
+    let Some(lab) = Lab::new("what_a_person_takes_from_roles") else { return };
+    let spec = spec(&[]);
+    lab.create("robbed", STEP, &spec).await.unwrap();
+    let mark = async || lab.told("robbed", STEP).await[0].applied.to_string();
+    for (suffix, policy) in [
+        ("control-plane", Some("AmazonEKSClusterPolicy")),
+        ("nodes", Some("AmazonEKS_CNI_Policy")),
+        ("nodes", None),
+        ("services", None),
+    ] {
+        lab.aws.age(SLOW);
+        assert_eq!(mark().await, "f1", "{suffix} {policy:?}: it is whole still");
+        let role = format!("robbed-{suffix}");
+        match policy {
+            Some(policy) => {
+                let arn = format!("arn:aws:iam::aws:policy/{policy}");
+                lab.iam.detach_role_policy().role_name(&role).policy_arn(arn).send().await.unwrap();
+            }
+            None => {
+                let document = TRUST.replace("ec2", "lambda");
+                lab.iam.update_assume_role_policy().role_name(&role).policy_document(document).send().await.unwrap();
+            }
+        }
+        assert_eq!(mark().await, "f1", "{suffix} {policy:?}: nobody looks yet");
+        lab.aws.age(SLOW);
+        assert_eq!(mark().await, "", "{suffix} {policy:?}: it is seen");
+        // What breaks off is not taken for mended.
+        let id = lab.told("robbed", STEP).await[0].id.to_string();
+        lab.wire.set(Some(Fault::Cut { nth: 4, arrives: false }));
+        assert!(lab.update("robbed", STEP, &id, "f1", &spec).await.is_err());
+        lab.wire.set(None);
+        assert_eq!(mark().await, "", "{suffix} {policy:?}");
+        assert!(lab.build_on("robbed", STEP, &spec).await);
+        assert_eq!(mark().await, "f1", "{suffix} {policy:?}: it is mended");
+        let found = lab.iam.get_role().role_name(&role).send().await.unwrap().role.unwrap();
+        assert!(is_whole(&lab, "robbed").await && !found.assume_role_policy_document.unwrap().contains("lambda"));
+    }
+    assert_eq!(fleetwright_aws::policy::covers(&lab.aws.calls()), Ok(()));
+}
+
+#[tokio::test]
+async fn the_look_at_the_roles_of_three_clusters_costs_what_the_look_at_one_does() {
+    let Some(lab) = Lab::new("the_look_at_the_roles_of_three") else { return };
+    let look = async || {
+        lab.aws.age(SLOW);
+        lab.wire.set(None);
+        lab.told("many-0", STEP).await;
+        let mut calls = lab.wire.operations();
+        // Of these lists the short pages of this test take more.
+        calls.retain(|call| call != "ListRoles");
+        calls.sort();
+        calls
+    };
+    lab.create("many-0", STEP, &spec(&[])).await.unwrap();
+    let of_one = look().await;
+    assert_eq!(of_one.iter().filter(|call| *call == "ListEntitiesForPolicy").count(), 4, "{of_one:?}");
+    for cluster in ["many-1", "many-2"] {
+        lab.create(cluster, STEP, &spec(&[])).await.unwrap();
+    }
+    assert_eq!(look().await, of_one);
 }
 
 #[tokio::test]

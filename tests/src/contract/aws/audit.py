@@ -98,7 +98,12 @@ for r in classic.describe_load_balancers()["LoadBalancerDescriptions"]:
 iam = client("iam")
 for page in iam.get_paginator("list_roles").paginate(PathPrefix=f"/fleetwright/{region}/"):
     for role in page["Roles"]:
-        note("IAM role", role["RoleId"], cluster_of(iam.list_role_tags(RoleName=role["RoleName"])["Tags"]))
+        owner = cluster_of(iam.list_role_tags(RoleName=role["RoleName"])["Tags"])
+        note("IAM role", role["RoleId"], owner)
+        for policy in iam.list_attached_role_policies(RoleName=role["RoleName"])["AttachedPolicies"]:
+            note("IAM policy of a role", f"{role['RoleId']}/{policy['PolicyName']}", owner)
+        for name in iam.list_role_policies(RoleName=role["RoleName"])["PolicyNames"]:
+            note("IAM policy of a role", f"{role['RoleId']}/{name}", owner)
 
 kinesis = client("kinesis")
 for name in kinesis.list_streams()["StreamNames"]:

@@ -231,6 +231,19 @@ impl Lab for AwsLab {
         self.make_leftovers_in(REGION, cluster);
         true
     }
+    fn meddle(&self, cluster: &ClusterName) -> bool {
+        self.stranger(&format!(
+            "part = [dict(Name='tag:fleetwright.dev/part', Values=['group']), \
+             dict(Name='tag:fleetwright.dev/cluster', Values=['{cluster}'])]\n\
+             ec2, iam = client('ec2', moto), client('iam', moto)\n\
+             group = ec2.describe_security_groups(Filters=part)['SecurityGroups'][0]['GroupId']\n\
+             ec2.authorize_security_group_ingress(GroupId=group, IpProtocol='tcp', FromPort=22, ToPort=22, \
+             CidrIp='0.0.0.0/0')\n\
+             iam.detach_role_policy(RoleName='{cluster}-nodes', \
+             PolicyArn='arn:aws:iam::aws:policy/AmazonEKSWorkerNodePolicy')"
+        ));
+        true
+    }
     fn strip(&self, cluster: &ClusterName, step: Step) -> bool {
         assert_eq!(step, Step::LogStream);
         let keys = "['fleetwright.dev/cluster','fleetwright.dev/set','fleetwright.dev/ordinal']";

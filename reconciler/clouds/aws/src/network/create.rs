@@ -1,5 +1,6 @@
 //! Making a network of our own: piece by piece, each looked for before it is made, and the mark last.
 
+use std::collections::BTreeSet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use fleetwright_clouds::{CloudError, Progress};
@@ -9,8 +10,8 @@ use fleetwright_schema::set::ClusterSpec;
 use super::blocks::{Blocks, ZONES, divide};
 use super::list::created_at;
 use super::pieces::{ADDRESS, GATEWAY, GROUP, NAT, PRIVATE, PUBLIC, Pieces};
-use super::{CREATED_AT, NETWORK, SET_TAGS, not_ours, tags};
-use crate::ec2::{Address, Ask, Gateway, NatState, Subnet, Table, Vpc, Zone, text};
+use super::{CREATED_AT, NETWORK, SET_TAGS, not_ours, tags, whole};
+use crate::ec2::{Address, Ask, Gateway, NatState, Rule, Subnet, Table, Vpc, Zone, text};
 use crate::error::{error, settled};
 use crate::owner::{APPLIED, CLUSTER, Owner, PART, Tags, short_hash};
 use crate::session::Session;
@@ -18,9 +19,9 @@ use crate::session::Session;
 /// Zones in which EKS has no control planes.
 const WITHOUT_EKS: [&str; 3] = ["use1-az3", "usw1-az2", "cac1-az3"];
 /// The fewest that EKS takes.
-const ZONES_MIN: usize = 2;
+pub const ZONES_MIN: usize = 2;
 /// The zones' letters in the names of subnets.
-const LETTERS: [&str; ZONES] = ["a", "b", "c"];
+pub const LETTERS: [&str; ZONES] = ["a", "b", "c"];
 const ANYWHERE: &str = "0.0.0.0/0";
 
 /// Makes the network of a cluster, or goes on with the one that it has.
@@ -78,6 +79,11 @@ pub async fn build(
     let blocks = divide(&vpc.cidr)?;
     let pieces = Pieces::read(session, &vpc.id, owner).await?;
     let work = Work { session, vpc, cluster: owner.cluster.as_str(), tags: owner.tags(Step::Network, &spec.tags) };
+    if vpc.tags.contains_key(APPLIED) && whole::lacks(vpc, &pieces).is_some() {
+        // Somebody took or changed something: wherever this breaks off, it is gone on with.
+        work.unmark().await?;
+    }
+    whole::can_be_mended(session, owner, vpc, &pieces).await?;
     work.names().await?;
     let subnets = work.subnets(&pieces, &blocks).await?;
     let gateway = work.gateway(&pieces).await?;
@@ -93,7 +99,7 @@ pub async fn build(
     work.route(&private, "NatGatewayId", &nat.id).await?;
     work.bring_tags(&pieces, &spec.tags).await?;
     work.release_spares(&pieces).await?;
-    work.mark(fingerprint, &spec.tags).await?;
+    work.mark(fingerprint, &spec.tags, subnets.private.len()).await?;
     Ok(Progress::Done)
 }
 
@@ -254,20 +260,44 @@ impl Work<'_> {
 
     /// From inside the network the API of the cluster is reached; EKS adds a group of its own for nodes.
     async fn group(&self, pieces: &Pieces) -> Result<(), CloudError> {
-        let id = match pieces.groups.first() {
+        let wanted = whole::wanted_in(self.vpc);
+        let there = pieces.groups.first();
+        if there.is_some_and(|group| group.lets_in == wanted) {
+            return Ok(());
+        }
+        let id = match there {
             Some(group) => group.id.clone(),
-            None => {
-                let ask = self.ask("CreateSecurityGroup").set("VpcId", &self.vpc.id);
-                let ask = ask.set("GroupName", format!("{}-control-plane", self.cluster));
-                let ask = ask.set("GroupDescription", "Who reaches the control plane");
-                let ask = ask.tagged("security-group", &self.of(GROUP));
-                ask.one("CreateSecurityGroupResponse", |node| text(node, "groupId")).await?
-            }
+            None => self.make_group().await?,
         };
-        let rule = self.ask("AuthorizeSecurityGroupIngress").set("GroupId", id);
+        let rule = self.ask("AuthorizeSecurityGroupIngress").set("GroupId", &id);
         let rule = rule.set("IpPermissions.1.IpProtocol", "tcp").set("IpPermissions.1.FromPort", "443");
         let rule = rule.set("IpPermissions.1.ToPort", "443").set("IpPermissions.1.IpRanges.1.CidrIp", &self.vpc.cidr);
-        settled(rule.done().await, ErrorClass::Conflict).map(drop)
+        settled(rule.done().await, ErrorClass::Conflict)?;
+        match there.is_some_and(|group| !group.lets_in.is_subset(&wanted)) {
+            true => self.revoke_all_but(&id, &wanted).await,
+            false => Ok(()),
+        }
+    }
+
+    async fn make_group(&self) -> Result<String, CloudError> {
+        let ask = self.ask("CreateSecurityGroup").set("VpcId", &self.vpc.id);
+        let ask = ask.set("GroupName", format!("{}-control-plane", self.cluster));
+        let ask = ask.set("GroupDescription", "Who reaches the control plane");
+        let ask = ask.tagged("security-group", &self.of(GROUP));
+        ask.one("CreateSecurityGroupResponse", |node| text(node, "groupId")).await
+    }
+
+    /// Nobody else reaches the control plane by a rule that somebody added.
+    async fn revoke_all_but(&self, group: &str, wanted: &BTreeSet<String>) -> Result<(), CloudError> {
+        let ask = self.ask("DescribeSecurityGroupRules").filter("group-id", [group]);
+        let mut rules = ask.all("securityGroupRuleSet", Rule::read).await?;
+        rules.retain(|rule| rule.group == group && !rule.outward && !wanted.contains(&rule.says));
+        if rules.is_empty() {
+            return Ok(());
+        }
+        let ask = self.ask("RevokeSecurityGroupIngress").set("GroupId", group);
+        let ids = rules.into_iter().map(|rule| rule.id);
+        settled(ask.each("SecurityGroupRuleId", ids).done().await, ErrorClass::NotFound).map(drop)
     }
 
     async fn bring_tags(&self, pieces: &Pieces, of_set: &Tags) -> Result<(), CloudError> {
@@ -294,11 +324,16 @@ impl Work<'_> {
         Ok(())
     }
 
-    async fn mark(&self, fingerprint: &str, of_set: &Tags) -> Result<(), CloudError> {
+    async fn unmark(&self) -> Result<(), CloudError> {
+        self.ask("DeleteTags").each("ResourceId", [&self.vpc.id]).set("Tag.1.Key", APPLIED).done().await
+    }
+
+    async fn mark(&self, fingerprint: &str, of_set: &Tags, zones: usize) -> Result<(), CloudError> {
         let ask = self.ask("CreateTags").each("ResourceId", [&self.vpc.id]);
         let mut mark = Tags::from([(APPLIED.to_owned(), fingerprint.to_owned())]);
         // With the mark and not before, so that an update that broke off still knows which tags there were.
         mark.insert(SET_TAGS.to_owned(), tags::keys(of_set));
+        mark.insert(whole::ZONES.to_owned(), zones.to_string());
         ask.tags("Tag", &mark).done().await
     }
 }

@@ -1,4 +1,5 @@
-//! The networks of a place: one list of VPCs, and one of NAT gateways where a network is not whole.
+//! The networks of a place: one list of VPCs, one of NAT gateways where a network is not whole, and now and then lists of
+//! all pieces.
 
 use std::sync::Arc;
 
@@ -6,8 +7,9 @@ use fleetwright_clouds::CloudError;
 use fleetwright_core::inventory::{Phase, Resource, Step};
 use fleetwright_schema::units::Timestamp;
 
-use super::CREATED_AT;
 use super::given::Use;
+use super::{CREATED_AT, whole};
+use crate::drift::{self, Drift};
 use crate::ec2::{Ask, Nat, NatState, Vpc};
 use crate::owner::{APPLIED, CLUSTER, Owner};
 use crate::session::Session;
@@ -19,9 +21,24 @@ const FILTER_VALUES: usize = 100;
 
 /// All networks of ours, and the given ones with each cluster that uses them.
 pub async fn list(session: &Session) -> Result<Vec<Resource>, CloudError> {
+    told(session, &vpcs(session).await?).await
+}
+
+/// The same; of what somebody changed in one that was whole, it is told as begun, as far as that was looked for.
+pub async fn observe(session: &Session, drift: &Drift) -> Result<Vec<Resource>, CloudError> {
+    let vpcs = vpcs(session).await?;
+    let networks = told(session, &vpcs).await?;
+    let differing = drift.of(&session.place, whole::differing(session, &vpcs)).await;
+    Ok(drift::told(networks, &differing))
+}
+
+async fn vpcs(session: &Session) -> Result<Vec<Vpc>, CloudError> {
     let ask = Ask::ec2(session, "DescribeVpcs").filter("tag-key", [ANY_OF_OURS]).set("MaxResults", "1000");
-    let vpcs = ask.all("vpcSet", Vpc::read).await?;
-    let nats = nats(session, &vpcs).await?;
+    ask.all("vpcSet", Vpc::read).await
+}
+
+async fn told(session: &Session, vpcs: &[Vpc]) -> Result<Vec<Resource>, CloudError> {
+    let nats = nats(session, vpcs).await?;
     let own = vpcs.iter().filter_map(|vpc| own(vpc, &nats));
     let given = vpcs.iter().flat_map(|vpc| Use::all(vpc).into_iter().map(|usage| usage.resource(&vpc.id)));
     Ok(own.chain(given).collect())

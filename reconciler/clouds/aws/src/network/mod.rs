@@ -11,6 +11,7 @@ mod list;
 mod offers;
 mod pieces;
 mod tags;
+mod whole;
 
 use std::sync::Arc;
 
@@ -24,7 +25,7 @@ use crate::error::{error, found};
 use crate::owner::{Owner, Tags};
 use crate::session::Session;
 
-pub use list::list;
+pub use list::{list, observe};
 pub use offers::{security_group, subnets};
 
 /// The network that a piece belongs to: of two that were made at once, each has its own, wherever they are attached.
@@ -115,9 +116,9 @@ fn is_ours(tags: &Tags, vpc: &str, owner: &Owner) -> bool {
 }
 
 impl crate::Aws {
-    /// The networks of a place, and nothing else of it.
+    /// The networks of a place as a reading tells them, and nothing else of it.
     pub async fn networks(&self, place: &Place) -> Result<Vec<Resource>, CloudError> {
         let session = self.sessions.of(place).await?;
-        list(&session).await
+        observe(&session, &self.kept.networks).await
     }
 }

@@ -1,5 +1,7 @@
 //! What a network of ours consists of, read at once: by the tags that each piece has from its first moment.
 
+use std::collections::BTreeMap;
+
 use fleetwright_clouds::CloudError;
 
 use super::{NETWORK, is_ours};
@@ -19,6 +21,83 @@ pub const GROUP: &str = "group";
 pub const PRIVATE: &str = "private";
 /// The public route table; its subnets are `public-a` and so on.
 pub const PUBLIC: &str = "public";
+
+/// The pieces of one network or of several, as they are listed.
+#[derive(Debug, Default)]
+pub struct Lists {
+    subnets: Vec<Subnet>,
+    gateways: Vec<Gateway>,
+    tables: Vec<Table>,
+    addresses: Vec<Address>,
+    nats: Vec<Nat>,
+    groups: Vec<Group>,
+}
+
+/// A filter with its value.
+type Filter<'a> = (&'a str, &'a str);
+
+impl Lists {
+    /// Reads what passes one filter where things are in a network, and what passes the other where they are not.
+    pub async fn read(session: &Session, inside: Filter<'_>, of: Filter<'_>) -> Result<Self, CloudError> {
+        let inside = |operation| Ask::ec2(session, operation).filter(inside.0, [inside.1]);
+        let of = |operation| Ask::ec2(session, operation).filter(of.0, [of.1]);
+        let (subnets, gateways, tables, addresses, nats, groups) = tokio::try_join!(
+            inside("DescribeSubnets").all("subnetSet", Subnet::read),
+            of("DescribeInternetGateways").all("internetGatewaySet", Gateway::read),
+            inside("DescribeRouteTables").all("routeTableSet", Table::read),
+            of("DescribeAddresses").all("addressesSet", Address::read),
+            inside("DescribeNatGateways").all("natGatewaySet", Nat::read),
+            inside("DescribeSecurityGroups").all("securityGroupInfo", Group::read),
+        )?;
+        Ok(Self { subnets, gateways, tables, addresses, nats, groups })
+    }
+
+    /// Those of each network by themselves.
+    pub fn by_network(self) -> BTreeMap<String, Self> {
+        let Self { subnets, gateways, tables, addresses, nats, groups } = self;
+        let mut all: BTreeMap<String, Self> = BTreeMap::new();
+        deal(&mut all, subnets, |piece| &piece.tags, |lists| &mut lists.subnets);
+        deal(&mut all, gateways, |piece| &piece.tags, |lists| &mut lists.gateways);
+        deal(&mut all, tables, |piece| &piece.tags, |lists| &mut lists.tables);
+        deal(&mut all, addresses, |piece| &piece.tags, |lists| &mut lists.addresses);
+        deal(&mut all, nats, |piece| &piece.tags, |lists| &mut lists.nats);
+        deal(&mut all, groups, |piece| &piece.tags, |lists| &mut lists.groups);
+        all
+    }
+
+    /// The pieces of one network.
+    pub fn of(self, vpc: &str, owner: &Owner) -> Pieces {
+        let Self { mut subnets, mut gateways, mut tables, mut addresses, mut nats, mut groups } = self;
+        let ours = |tags: &Tags| is_ours(tags, vpc, owner);
+        subnets.retain(|subnet| ours(&subnet.tags));
+        gateways.retain(|gateway| ours(&gateway.tags));
+        tables.retain(|table| ours(&table.tags));
+        addresses.retain(|address| ours(&address.tags));
+        nats.retain(|nat| ours(&nat.tags));
+        groups.retain(|group| ours(&group.tags));
+        gateways.sort_by_key(|gateway| (gateway.attached.is_none(), gateway.id.clone()));
+        tables.sort_by_key(|table| (table.subnets.is_empty(), table.id.clone()));
+        addresses.sort_by_key(|address| (!address.associated, address.id.clone()));
+        let lost = |nat: &&Nat| matches!(nat.state, NatState::Failed | NatState::Deleted | NatState::Deleting);
+        let nats_lost = nats.iter().filter(lost).count();
+        nats.retain(|nat| nat.state != NatState::Deleted);
+        nats.sort_by_key(|nat| (nat.state, nat.id.clone()));
+        Pieces { subnets, gateways, tables, addresses, nats, nats_lost, groups }
+    }
+}
+
+/// Gives each thing to the network that its tags name.
+fn deal<T>(
+    all: &mut BTreeMap<String, Lists>,
+    things: Vec<T>,
+    tags: fn(&T) -> &Tags,
+    list: fn(&mut Lists) -> &mut Vec<T>,
+) {
+    for thing in things {
+        let Some(network) = tags(&thing).get(NETWORK).cloned() else { continue };
+        list(all.entry(network).or_default()).push(thing);
+    }
+}
 
 /// Of one network, and of one cluster. Of what there should be one, the one in use comes first; what follows is spare, of
 /// a create that was repeated because its reply was lost.
@@ -43,31 +122,8 @@ pub struct Pieces {
 impl Pieces {
     /// Reads all of them.
     pub async fn read(session: &Session, vpc: &str, owner: &Owner) -> Result<Self, CloudError> {
-        let inside = |operation| Ask::ec2(session, operation).filter("vpc-id", [vpc]);
-        let of = |operation| Ask::ec2(session, operation).filter(&format!("tag:{NETWORK}"), [vpc]);
-        let (mut subnets, mut gateways, mut tables, mut addresses, mut nats, mut groups) = tokio::try_join!(
-            inside("DescribeSubnets").all("subnetSet", Subnet::read),
-            of("DescribeInternetGateways").all("internetGatewaySet", Gateway::read),
-            inside("DescribeRouteTables").all("routeTableSet", Table::read),
-            of("DescribeAddresses").all("addressesSet", Address::read),
-            inside("DescribeNatGateways").all("natGatewaySet", Nat::read),
-            inside("DescribeSecurityGroups").all("securityGroupInfo", Group::read),
-        )?;
-        let ours = |tags: &Tags| is_ours(tags, vpc, owner);
-        subnets.retain(|subnet| ours(&subnet.tags));
-        gateways.retain(|gateway| ours(&gateway.tags));
-        tables.retain(|table| ours(&table.tags));
-        addresses.retain(|address| ours(&address.tags));
-        nats.retain(|nat| ours(&nat.tags));
-        groups.retain(|group| ours(&group.tags));
-        gateways.sort_by_key(|gateway| (gateway.attached.is_none(), gateway.id.clone()));
-        tables.sort_by_key(|table| (table.subnets.is_empty(), table.id.clone()));
-        addresses.sort_by_key(|address| (!address.associated, address.id.clone()));
-        let lost = |nat: &&Nat| matches!(nat.state, NatState::Failed | NatState::Deleted | NatState::Deleting);
-        let nats_lost = nats.iter().filter(lost).count();
-        nats.retain(|nat| nat.state != NatState::Deleted);
-        nats.sort_by_key(|nat| (nat.state, nat.id.clone()));
-        Ok(Self { subnets, gateways, tables, addresses, nats, nats_lost, groups })
+        let tag = format!("tag:{NETWORK}");
+        Ok(Lists::read(session, ("vpc-id", vpc), (&tag, vpc)).await?.of(vpc, owner))
     }
 
     /// The subnet of this name.

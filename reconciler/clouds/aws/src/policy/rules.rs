@@ -97,6 +97,20 @@ pub(crate) const READING: &[Rule] = &[
         ],
         when: &[],
     },
+    // Which of our roles carry them.
+    Rule {
+        name: "LookAtWhatRolesCarry",
+        allows: &[(
+            "iam:ListEntitiesForPolicy",
+            &[
+                "iam::aws:policy/AmazonEKSClusterPolicy",
+                "iam::aws:policy/AmazonEKSWorkerNodePolicy",
+                "iam::aws:policy/AmazonEKS_CNI_Policy",
+                "iam::aws:policy/AmazonEC2ContainerRegistryPullOnly",
+            ],
+        )],
+        when: &[],
+    },
     Rule {
         name: "LookAtOurs",
         allows: &[

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on fails")]
 
 mod door;
+mod drift;
 mod moto;
 mod tagged;
 mod world;

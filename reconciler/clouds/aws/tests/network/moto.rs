@@ -1,6 +1,6 @@
 //! A simulated AWS of its own for each test, reached through a door at which calls can be lost.
 
-use aws_config::{BehaviorVersion, Region};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use fleetwright_aws::Aws;
 use fleetwright_clouds::Access;
@@ -32,14 +32,16 @@ impl Moto {
 
     /// The adapter, before this AWS.
     pub async fn aws(&self) -> Aws {
-        let credentials = Credentials::new("AKIDEXAMPLE", "secret", None, None, "test");
-        let config = aws_config::defaults(BehaviorVersion::latest())
-            .region(Region::new(REGION))
-            .credentials_provider(credentials)
-            .endpoint_url(format!("http://127.0.0.1:{}", self.door.port))
-            .load()
-            .await;
-        Aws::with_config(config, Access::ReadWrite)
+        Aws::with_config(config(&format!("http://127.0.0.1:{}", self.door.port)).await, Access::ReadWrite)
+    }
+
+    /// A control plane in these subnets, as of a person.
+    pub async fn eks_cluster(&self, name: &str, subnets: &[&str]) {
+        let eks = aws_sdk_eks::Client::new(&config(&self.server.url()).await);
+        let within = aws_sdk_eks::types::VpcConfigRequest::builder();
+        let within = subnets.iter().fold(within, |within, subnet| within.subnet_ids(*subnet)).build();
+        let cluster = eks.create_cluster().name(name).role_arn("arn:aws:iam::123456789012:role/x");
+        cluster.resources_vpc_config(within).send().await.unwrap();
     }
 
     /// A call beside the door, as of a person: `ec2`, `CreateVpc`, `CidrBlock=10.0.0.0/16`.
@@ -66,6 +68,12 @@ impl Moto {
     pub async fn ec2_id(&self, call: &str, element: &str) -> String {
         element_of(&self.ec2(call).await, element)
     }
+}
+
+async fn config(url: &str) -> SdkConfig {
+    let credentials = Credentials::new("AKIDEXAMPLE", "secret", None, None, "test");
+    let config = aws_config::defaults(BehaviorVersion::latest()).region(Region::new(REGION));
+    config.credentials_provider(credentials).endpoint_url(url).load().await
 }
 
 /// The text of the first element of this name.
