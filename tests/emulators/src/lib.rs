@@ -6,4 +6,4 @@ mod moto;
 mod python;
 
 pub use moto::Moto;
-pub use python::python_bin;
+pub use python::{python_bin, python_with};

@@ -1,4 +1,4 @@
-//! Python with the judges of others, in an environment of its own.
+//! Python with the judges of others, each in an environment of its own.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,20 +21,26 @@ fn find() -> Result<PathBuf, String> {
     if let Some(given) = std::env::var_os("FLEETWRIGHT_PYTHON_BIN") {
         return Ok(given.into());
     }
+    python_with("python", &PACKAGES)
+}
+
+/// The folder with the programs of these packages, in an environment of this name beside that of the emulators; installed
+/// when it is first asked for. `Err` says what is missing on this machine.
+pub fn python_with(name: &str, packages: &[&str]) -> Result<PathBuf, String> {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
     let root = cache.or_else(home).unwrap_or_else(std::env::temp_dir).join("fleetwright-tests");
-    let (venv, bin) = (root.join("python"), root.join("python/bin"));
+    let (venv, bin) = (root.join(name), root.join(name).join("bin"));
     // With other packages it is another judge, and made anew.
-    let installed = std::fs::read_to_string(bin.join("installed")).is_ok_and(|told| told == PACKAGES.join("\n"));
-    if bin.join("moto_server").is_file() && installed {
+    let installed = std::fs::read_to_string(bin.join("installed")).is_ok_and(|told| told == packages.join("\n"));
+    if bin.join("python").is_file() && installed {
         return Ok(bin);
     }
     std::fs::create_dir_all(&root).map_err(|error| format!("{}: {error}", root.display()))?;
     run(Command::new("python3").arg("-m").arg("venv").arg(&venv))?;
-    run(Command::new(bin.join("pip")).args(["install", "--quiet", "--disable-pip-version-check"]).args(PACKAGES))?;
+    run(Command::new(bin.join("pip")).args(["install", "--quiet", "--disable-pip-version-check"]).args(packages))?;
     // Written last: a folder that is half installed is installed anew.
-    std::fs::write(bin.join("installed"), PACKAGES.join("\n")).map_err(|error| error.to_string())?;
+    std::fs::write(bin.join("installed"), packages.join("\n")).map_err(|error| error.to_string())?;
     Ok(bin)
 }
 
