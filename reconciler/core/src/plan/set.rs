@@ -332,6 +332,7 @@ impl<'a, 'i> Starts<'a, 'i> {
                 endpoint: None,
                 network: NetworkStatus { cidr, id: None },
                 ready_at: None,
+                upgrade: None,
                 retirement: None,
                 node_pools: Vec::new(),
                 infra_services: Vec::new(),
@@ -368,8 +369,7 @@ fn draining(view: &View<'_>, reason: RetirementReason, inputs: &Inputs<'_>) -> C
 
 fn updating_to(view: &View<'_>, admission: &Admission, inputs: &Inputs<'_>) -> Cluster {
     let mut cluster = (**view.cluster).clone();
-    cluster.spec = Arc::clone(&admission.set.template);
-    cluster.status.revision = revision(&admission.set.template);
+    super::lifecycle::take_up(&mut cluster, &admission.set.template, inputs.now);
     cluster.status.state = ClusterState::Updating;
     cluster.status.since = inputs.now;
     cluster
