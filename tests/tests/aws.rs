@@ -117,6 +117,33 @@ impl Theatre {
         }
     }
 
+    /// What `doctor` tells in a copy of the repository of things that no record names.
+    fn orphans(&self) -> Vec<String> {
+        let environment = self.lab.environment();
+        let environment: Vec<(&str, &str)> =
+            environment.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        let said = self.machine.fleetwright_with("home", &["doctor", "copy", "-o", "json"], &environment);
+        let findings: Vec<serde_json::Value> = serde_json::from_str(&said.stdout).unwrap_or_else(|_| panic!("{said}"));
+        let of = |what: &str| findings.iter().filter(|finding| finding["what"] == what).collect::<Vec<_>>();
+        assert_eq!((of("reading").len(), of("tags").len()), (REGIONS.len(), 0), "{said}");
+        of("orphan").iter().map(|finding| finding["detail"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Nothing, as long as Git names all of it; and everything of a set that it has forgotten, and of no neighbour.
+    fn doctor_finds_what_git_forgot(&self) {
+        let repo = self.person.path().display().to_string();
+        self.machine.git("home", &["clone", "--quiet", &repo, "copy"]);
+        assert_eq!(self.orphans(), Vec::<String>::new());
+        let forgotten = &self.statuses()[&set(REGIONS[1])].clusters[0].metadata.name;
+        std::fs::remove_file(self.machine.path(&format!("home/copy/status/clustersets/{}.yaml", set(REGIONS[1]))))
+            .unwrap();
+        let told = self.orphans();
+        for kind in ["network", "identity", "control plane", "NAT gateway", "elastic IP", "subnet", "security group"] {
+            assert!(told.iter().any(|line| line.starts_with(&format!("{kind} of {forgotten}"))), "{kind}: {told:#?}");
+        }
+        assert!(told.iter().all(|line| line.contains(&format!(" of {forgotten}"))), "{told:#?}");
+    }
+
     /// Every cluster has this version, and these are its set's own tags.
     fn stand_at(&self, version: &str, team: Option<&str>) {
         for cluster in self.statuses().values().flat_map(|set| &set.clusters) {
@@ -158,6 +185,7 @@ fn three_sets_live_through_everything_and_leave_nothing() {
     theatre.wish("three sets", |_| spec(1, "1.32"));
     theatre.settle_under_fire(4);
     theatre.audit("created");
+    theatre.doctor_finds_what_git_forgot();
     theatre.wish("one of them grows", |index| spec(if index == 0 { 2 } else { 1 }, "1.32"));
     theatre.settle_under_fire(2);
     theatre.audit("scaled");
