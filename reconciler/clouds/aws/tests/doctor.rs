@@ -59,9 +59,19 @@ async fn a_service_that_refuses_is_named() {
     assert!(permissions.detail.starts_with("Kinesis: AccessDeniedException"), "{permissions:?}");
 }
 
-/// What IAM's simulator answers, with this decision on two actions.
-fn simulated(decision: &str) -> String {
-    let result = |action: &str| {
+/// All that the policies name.
+fn actions() -> Vec<String> {
+    let policies = [include_str!("../policies/reader.json"), include_str!("../policies/writer.json")];
+    let policies = policies.map(|text| serde_json::from_str::<serde_json::Value>(text).unwrap());
+    let statements = policies.iter().flat_map(|policy| policy["Statement"].as_array().unwrap());
+    let named = statements.flat_map(|statement| statement["Action"].as_array().unwrap());
+    named.map(|action| action.as_str().unwrap().to_owned()).collect()
+}
+
+/// What IAM's simulator answers of these actions, all of which it allows but those.
+fn simulated(actions: &[String], denied: &[&str]) -> String {
+    let result = |action: &String| {
+        let decision = if denied.contains(&action.as_str()) { "implicitDeny" } else { "allowed" };
         format!(
             "<member><EvalActionName>{action}</EvalActionName><EvalResourceName>*</EvalResourceName>\
              <EvalDecision>{decision}</EvalDecision></member>"
@@ -69,24 +79,29 @@ fn simulated(decision: &str) -> String {
     };
     format!(
         "<SimulatePrincipalPolicyResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\"><SimulatePrincipalPolicyResult>\
-         <IsTruncated>false</IsTruncated><EvaluationResults>{}{}</EvaluationResults></SimulatePrincipalPolicyResult>\
+         <IsTruncated>false</IsTruncated><EvaluationResults>{}</EvaluationResults></SimulatePrincipalPolicyResult>\
          </SimulatePrincipalPolicyResponse>",
-        result("eks:CreateCluster"),
-        result("iam:PassRole")
+        actions.iter().map(result).collect::<String>()
     )
 }
 
 #[tokio::test]
-async fn what_the_simulator_denies_is_told_by_name() {
+async fn what_the_simulator_denies_or_says_nothing_of_is_told_by_name() {
     let Some(lab) = Lab::new("what_the_simulator_denies") else { return };
-    lab.wire.set(Some(Fault::Reply { operation: "SimulatePrincipalPolicy", body: simulated("allowed") }));
-    let findings = lab.aws.examine(&lab.place()).await.unwrap();
-    assert_eq!(of(&findings, "permissions").verdict, Verdict::Fine, "{findings:?}");
-    lab.wire.set(Some(Fault::Reply { operation: "SimulatePrincipalPolicy", body: simulated("implicitDeny") }));
-    let findings = lab.aws.examine(&lab.place()).await.unwrap();
-    let permissions = of(&findings, "permissions");
-    assert_eq!(permissions.verdict, Verdict::Broken);
-    assert!(permissions.detail.starts_with("IAM does not allow eks:CreateCluster, "), "{permissions:?}");
+    let permissions = async |body: String| {
+        lab.wire.set(Some(Fault::Reply { operation: "SimulatePrincipalPolicy", body }));
+        let findings = lab.aws.examine(&lab.place()).await.unwrap();
+        of(&findings, "permissions").clone()
+    };
+    let all = actions();
+    let allowed = permissions(simulated(&all, &[])).await;
+    assert_eq!(allowed.verdict, Verdict::Fine, "{allowed:?}");
+    let denied = permissions(simulated(&all, &["eks:CreateCluster", "iam:PassRole"])).await;
+    assert_eq!(denied.verdict, Verdict::Broken);
+    assert!(denied.detail.starts_with("IAM does not allow eks:CreateCluster"), "{denied:?}");
+    let most: Vec<String> = all.into_iter().filter(|action| action != "ec2:DescribeVpcs").collect();
+    let silent = permissions(simulated(&most, &[])).await;
+    assert_eq!((silent.verdict, silent.detail.as_str()), (Verdict::Broken, "IAM does not allow ec2:DescribeVpcs"));
 }
 
 #[tokio::test]

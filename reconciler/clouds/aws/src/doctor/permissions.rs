@@ -118,6 +118,8 @@ async fn simulate(
     context: Vec<ContextEntry>,
 ) -> Result<Vec<String>, CloudError> {
     let mut denied = Vec::new();
+    let mut unanswered: BTreeSet<&str> = actions.iter().copied().collect();
+    let on = if thing == "*" { String::new() } else { format!(" on {thing}") };
     let mut pages = session
         .iam
         .simulate_principal_policy()
@@ -127,15 +129,20 @@ async fn simulate(
         .set_context_entries(Some(context));
     loop {
         let page = pages.clone().send().await.map_err(from_sdk)?;
-        let refused = page.evaluation_results.into_iter().flatten();
-        let refused = refused.filter(|result| result.eval_decision != PolicyEvaluationDecisionType::Allowed);
-        let on = if thing == "*" { String::new() } else { format!(" on {thing}") };
-        denied.extend(refused.map(|result| format!("{}{on}", result.eval_action_name)));
+        for result in page.evaluation_results.into_iter().flatten() {
+            unanswered.remove(result.eval_action_name.as_str());
+            if result.eval_decision != PolicyEvaluationDecisionType::Allowed {
+                denied.push(format!("{}{on}", result.eval_action_name));
+            }
+        }
         match page.marker.filter(|_| page.is_truncated) {
             Some(marker) => pages = pages.marker(marker),
-            None => return Ok(denied),
+            // What nobody spoke of is not allowed.
+            None => break,
         }
     }
+    denied.extend(unanswered.into_iter().map(|action| format!("{action}{on}")));
+    Ok(denied)
 }
 
 /// What can be found out by looking only.
