@@ -187,9 +187,6 @@ pub struct ClusterStatus {
     /// When it first served; never set back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_at: Option<Timestamp>,
-    /// The last time that its version was changed in place to a newer one: some clouds take it back for a while.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub upgrade: Option<Upgrade>,
     /// Its retirement, from DRAINING on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retirement: Option<Retirement>,
@@ -202,16 +199,6 @@ pub struct ClusterStatus {
     /// Its steps and what it waits for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
-}
-
-/// A change of a version in place, to a newer one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Upgrade {
-    /// The version before.
-    pub from: KubernetesVersion,
-    /// When the change was begun.
-    pub at: Timestamp,
 }
 
 /// The network of a cluster.

@@ -112,7 +112,6 @@ impl Bench {
                 endpoint: None,
                 network: NetworkStatus { cidr: Some(format!("10.{}.0.0/20", ordinal % 250)), id: None },
                 ready_at: served.then_some(since),
-                upgrade: None,
                 retirement: retires.then_some(retirement),
                 node_pools: Vec::new(),
                 infra_services: Vec::new(),

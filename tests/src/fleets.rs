@@ -273,7 +273,6 @@ impl Moment {
                 endpoint: None,
                 network: NetworkStatus { cidr: Some(block_of(block)), id: None },
                 ready_at: served.then(|| self.minutes_ago(1000)),
-                upgrade: None,
                 retirement,
                 node_pools: Vec::new(),
                 infra_services: Vec::new(),

@@ -7,9 +7,7 @@ use std::fmt;
 use std::sync::LazyLock;
 
 use fleetwright_schema::names::Cloud;
-use fleetwright_schema::set::{ClusterSpec, Feature, NodePool, ResolvedSet, SpecField, UpdateStrategy};
-use fleetwright_schema::status::{Cluster, ClusterSetStatus, ClusterState};
-use fleetwright_schema::units::{Duration, Timestamp};
+use fleetwright_schema::set::{ClusterSpec, Feature, NodePool, SpecField, UpdateStrategy};
 use serde::{Deserialize, Serialize};
 
 /// What a change of a field does to a cluster, from harmless to impossible.
@@ -71,11 +69,6 @@ pub struct Change {
     spec_field: SpecField,
 }
 
-/// To an older version, by whatever way.
-const OLDER: &str = "kubernetesVersion.older";
-/// To the version before, from which a cluster was upgraded in place a while ago.
-const BACK: &str = "kubernetesVersion.back";
-
 /// A row of the table.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Rule {
@@ -85,9 +78,6 @@ pub struct Rule {
     pub why: String,
     /// The provider's page that says so.
     pub source: String,
-    /// Only for so long after what it takes back.
-    #[serde(default)]
-    pub within: Option<Duration>,
 }
 
 /// The dated rules, per cloud.
@@ -132,46 +122,7 @@ impl ChangeTable {
         from: &ClusterSpec,
         to: &ClusterSpec,
     ) -> Vec<Change> {
-        self.classed(cloud, strategy, diff(from, to))
-    }
-
-    /// What comes to a cluster of a set with this wish, at this time.
-    pub fn classify_cluster(&self, cloud: Cloud, wish: &ResolvedSet, cluster: &Cluster, now: Timestamp) -> Vec<Change> {
-        let mut changes = diff(&cluster.spec, &wish.template);
-        if self.goes_back(cloud, cluster, &wish.template, now) {
-            changes.iter_mut().filter(|change| change.key == OLDER).for_each(|change| change.key = BACK);
-        }
-        self.classed(cloud, &wish.update_strategy, changes)
-    }
-
-    /// What comes to a set with this wish: as to its clusters, where all of them come to the same.
-    pub fn classify_set(
-        &self,
-        cloud: Cloud,
-        wish: &ResolvedSet,
-        recorded: &ClusterSetStatus,
-        now: Timestamp,
-    ) -> Vec<Change> {
-        let mut changes = diff(&recorded.spec.template, &wish.template);
-        let mut staying = recorded.clusters.iter().filter(|cluster| cluster.status.retirement.is_none()).peekable();
-        let back = staying.peek().is_some() && staying.all(|c| self.goes_back(cloud, c, &wish.template, now));
-        if back {
-            changes.iter_mut().filter(|change| change.key == OLDER).for_each(|change| change.key = BACK);
-        }
-        self.classed(cloud, &wish.update_strategy, changes)
-    }
-
-    /// Whether a cluster may go back in place to the version that it came from. Only one whose upgrade has ended may: how far
-    /// another has come, its record does not say.
-    fn goes_back(&self, cloud: Cloud, cluster: &Cluster, to: &ClusterSpec, now: Timestamp) -> bool {
-        let within = self.clouds.get(&cloud).and_then(|rules| rules.get(BACK)).and_then(|rule| rule.within);
-        let (Some(upgrade), Some(within)) = (&cluster.status.upgrade, within) else { return false };
-        let minor = cluster.spec.kubernetes_version.minor();
-        let one_back = to.kubernetes_version.minor() + 1 == minor && upgrade.from.minor() + 1 == minor;
-        cluster.status.state == ClusterState::Ready && one_back && now < upgrade.at.plus(within)
-    }
-
-    fn classed(&self, cloud: Cloud, strategy: &UpdateStrategy, mut changes: Vec<Change>) -> Vec<Change> {
+        let mut changes = diff(from, to);
         for change in &mut changes {
             let (class, why) = self.rule(cloud, change.key);
             let asked = strategy.rotate_on.contains(&change.spec_field) && class < Class::Rotate;
@@ -264,8 +215,8 @@ fn version_key(
         v.as_str().split('.').nth(2).and_then(|p| p.parse::<u32>().ok())
     };
     match to.minor().checked_sub(from.minor()) {
-        None => OLDER,
-        Some(0) if patch(to) < patch(from) && patch(to).is_some() => OLDER,
+        None => "kubernetesVersion.older",
+        Some(0) if patch(to) < patch(from) && patch(to).is_some() => "kubernetesVersion.older",
         Some(0) => "kubernetesVersion.patch",
         Some(1) => "kubernetesVersion.nextMinor",
         Some(_) => "kubernetesVersion.skipMinor",

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use fleetwright_core::inventory::Phase;
 use fleetwright_schema::names::KubernetesVersion;
-use fleetwright_schema::status::{InfraServiceStatus, NodePoolStatus, Upgrade};
+use fleetwright_schema::status::{InfraServiceStatus, NodePoolStatus};
 use fleetwright_schema::units::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -35,9 +35,6 @@ pub(crate) struct Applied {
     pub(crate) fingerprint: Arc<str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) version: Option<KubernetesVersion>,
-    /// The last change to a newer version, and when it was done.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) upgrade: Option<Upgrade>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) node_pools: Vec<NodePoolStatus>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

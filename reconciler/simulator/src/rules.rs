@@ -4,15 +4,13 @@
 mod create;
 mod serving;
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 
 use fleetwright_clouds::{CloudError, Progress};
 use fleetwright_core::action::{Action, Effect};
 use fleetwright_core::inventory::{Phase, Step};
-use fleetwright_schema::names::Cloud;
 use fleetwright_schema::set::{ClusterSpec, DrainMode};
-use fleetwright_schema::status::{InfraServiceStatus, NodePoolStatus, Upgrade};
+use fleetwright_schema::status::{InfraServiceStatus, NodePoolStatus};
 use fleetwright_schema::units::{Duration, Timestamp};
 
 use crate::faults::Call;
@@ -68,19 +66,6 @@ fn vanish_inside(state: &State, record: &Record) -> Vec<Change> {
 }
 
 /// What a step takes from a spec.
-/// For so long after an upgrade AWS takes a control plane back.
-const ROLLBACK: Duration = Duration::from_seconds(7 * 86_400);
-
-/// The last upgrade of a control plane that becomes another at this time.
-fn upgrade(from: &Applied, to: &Applied, at: Timestamp) -> Option<Upgrade> {
-    let (old, new) = (from.version.as_ref()?, to.version.as_ref()?);
-    match new.minor().cmp(&old.minor()) {
-        Ordering::Equal => from.upgrade.clone(),
-        Ordering::Greater => Some(Upgrade { from: old.clone(), at }),
-        Ordering::Less => None,
-    }
-}
-
 fn applied(step: Step, fingerprint: &Arc<str>, spec: &ClusterSpec) -> Applied {
     let pools = spec
         .node_pools
@@ -93,7 +78,6 @@ fn applied(step: Step, fingerprint: &Arc<str>, spec: &ClusterSpec) -> Applied {
     Applied {
         fingerprint: Arc::clone(fingerprint),
         version: (step == Step::ControlPlane).then(|| spec.kubernetes_version.clone()),
-        upgrade: None,
         node_pools: if step == Step::NodePools { pools.collect() } else { Vec::new() },
         infra_services: if step == Step::InfraServices { services.collect() } else { Vec::new() },
     }
@@ -175,23 +159,16 @@ impl<'a> Case<'a> {
     fn change(&self, record: &Record, fingerprint: &Arc<str>, spec: &ClusterSpec) -> Result<Decision, CloudError> {
         self.check_version(record, spec)?;
         let until = self.now.plus(self.latency(&record.id, fingerprint));
-        let mut to = Box::new(applied(record.step, fingerprint, spec));
-        to.upgrade = upgrade(record.applied(self.now), &to, until);
+        let to = Box::new(applied(record.step, fingerprint, spec));
         let changed = record.with_life(Life::Changed { until, to }, self.now);
         Ok(self.done(&record.id, vec![Change::Put(Box::new(changed))], Progress::InProgress))
     }
-    /// A control plane takes one minor version at a time, and an older one nowhere but on AWS: that which it came from
-    /// within seven days.
+    /// A control plane takes one minor version at a time, and never an older one.
     fn check_version(&self, record: &Record, spec: &ClusterSpec) -> Result<(), CloudError> {
-        let applied = record.applied(self.now);
-        let Some(from) = &applied.version else { return Ok(()) };
+        let Some(from) = &record.applied(self.now).version else { return Ok(()) };
         let to = &spec.kubernetes_version;
-        let came_from = applied.upgrade.as_ref().filter(|_| record.place.cloud == Cloud::Aws);
-        let goes_back = came_from
-            .is_some_and(|upgrade| upgrade.from.minor() == to.minor() && self.now.since(upgrade.at) <= ROLLBACK);
         match to.minor().checked_sub(from.minor()) {
             Some(0 | 1) => Ok(()),
-            None if goes_back => Ok(()),
             _ => Err(self.refused(Reason::Invalid, format!("Kubernetes {from} can't be updated to {to}"))),
         }
     }

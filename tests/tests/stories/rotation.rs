@@ -3,7 +3,7 @@
 use fleetwright_core::inventory::{ErrorClass, Step};
 use fleetwright_schema::status::{ClusterSetStatus, ClusterState, RetirementReason};
 use fleetwright_simulator::{Fault, Target};
-use fleetwright_tests::stage::{FLEET, Stage, cluster_set, path_of};
+use fleetwright_tests::stage::Stage;
 
 use crate::{NAME, NEW, OLD, count, created, hours, ordinals, reason_of, set_of, settled, stuck, tale};
 
@@ -185,44 +185,5 @@ fn a_stalled_create_goes_on_when_its_cause_is_mended() {
     stage.world().clear_faults().unwrap();
     settled(&stage);
     assert_eq!(ordinals(&stage.status()), [1]);
-    stage.nothing_to_do();
-}
-
-const IN_PLACE: &str = "updateStrategy: { rotateOn: [] }";
-
-#[test]
-fn a_revert_soon_after_an_upgrade_in_place_goes_back_in_place_where_the_cloud_can() {
-    let set = "prod/aws/us-east-1/ModelServing";
-    let in_place = |version: &str| cluster_set(set, &format!("count: 2\n{IN_PLACE}\nkubernetesVersion: \"{version}\""));
-    let stage = Stage::new(&[("fleet.yaml", FLEET), (&path_of(set), &in_place("1.33"))]);
-    settled(&stage);
-    let upgrade = stage.person.commit("upgrade", &[(&path_of(set), Some(&in_place("1.34")))]);
-    settled(&stage);
-    let upgraded = &stage.statuses()[set].clusters[0].status.upgrade;
-    assert_eq!(upgraded.as_ref().map(|upgrade| upgrade.from.as_str()), Some("1.33"));
-    stage.person.revert(upgrade);
-    settled(&stage);
-    let clusters = stage.statuses()[set].clusters.clone();
-    let told = clusters.iter().map(|c| (c.metadata.ordinal, c.spec.kubernetes_version.to_string())).collect::<Vec<_>>();
-    assert_eq!(told, [(1, "1.33".to_owned()), (2, "1.33".to_owned())], "the same clusters");
-    assert!(clusters.iter().all(|cluster| cluster.status.upgrade.is_none()), "there is no way back from a way back");
-    assert_eq!(created(&stage), 2);
-    stage.nothing_to_do();
-}
-
-#[test]
-fn a_revert_long_after_an_upgrade_in_place_builds_new_clusters() {
-    let set = "prod/aws/us-east-1/ModelServing";
-    let in_place = |version: &str| cluster_set(set, &format!("count: 1\n{IN_PLACE}\nkubernetesVersion: \"{version}\""));
-    let stage = Stage::new(&[("fleet.yaml", FLEET), (&path_of(set), &in_place("1.33"))]);
-    settled(&stage);
-    let upgrade = stage.person.commit("upgrade", &[(&path_of(set), Some(&in_place("1.34")))]);
-    settled(&stage);
-    stage.nobody_runs_it_for(hours(6 * 24));
-    stage.person.revert(upgrade);
-    settled(&stage);
-    let clusters = stage.statuses()[set].clusters.clone();
-    let told = clusters.iter().map(|c| (c.metadata.ordinal, c.spec.kubernetes_version.to_string())).collect::<Vec<_>>();
-    assert_eq!(told, [(2, "1.33".to_owned())]);
     stage.nothing_to_do();
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use fleetwright_schema::documents::FleetSpec;
 use fleetwright_schema::names::{ClusterName, SetId};
-use fleetwright_schema::set::{ClusterSpec, ResolvedSet};
+use fleetwright_schema::set::ResolvedSet;
 use fleetwright_schema::status::{
     Cluster, ClusterState, ClusterStatus, Condition, ConditionStatus, NetworkStatus, Retirement, RetirementReason,
-    Tombstone, Upgrade,
+    Tombstone,
 };
 use fleetwright_schema::units::{Duration, Timestamp};
 
@@ -189,7 +189,8 @@ impl Turns<'_, '_> {
         let differs = view.class.keeps_cluster() && view.cluster.spec != self.set.template;
         let follows = allowed && differs && self.version_is_reached(view, seen);
         if follows {
-            take_up(&mut draft.cluster, &self.set.template, self.inputs.now);
+            draft.cluster.spec = Arc::clone(&self.set.template);
+            draft.cluster.status.revision = revision(&self.set.template);
             draft.cluster.status.since = self.inputs.now;
             draft.moved = true;
         }
@@ -516,17 +517,6 @@ fn are_noted(seen: Seen<'_>, status: &ClusterStatus) -> bool {
         && status.network.id.as_deref() == network
         && seen.step(Step::NodePools).flat_map(|resource| &resource.node_pools).eq(&status.node_pools)
         && seen.step(Step::InfraServices).flat_map(|resource| &resource.infra_services).eq(&status.infra_services)
-}
-
-/// A cluster is to be as this template says from now on. Remembered is from where its version came, if it served with it.
-pub fn take_up(cluster: &mut Cluster, template: &Arc<ClusterSpec>, now: Timestamp) {
-    let (from, to) = (cluster.spec.kubernetes_version.clone(), &template.kubernetes_version);
-    let served = cluster.status.ready_at.is_some();
-    if to.minor() != from.minor() {
-        cluster.status.upgrade = (served && to.minor() > from.minor()).then_some(Upgrade { from, at: now });
-    }
-    cluster.spec = Arc::clone(template);
-    cluster.status.revision = revision(template);
 }
 
 /// Copies what readers of the status file want to know from a complete reading.

@@ -115,9 +115,10 @@ pub fn of_set(
         _ => None,
     };
     let target = wish.unwrap_or_else(|| Arc::clone(&next.spec));
-    let changes = recorded
-        .filter(|recorded| recorded.spec.template != target.template)
-        .map_or_else(Vec::new, |recorded| inputs.table.classify_set(id.location.cloud, &target, recorded, inputs.now));
+    let changes =
+        recorded.filter(|recorded| recorded.spec.template != target.template).map_or_else(Vec::new, |recorded| {
+            inputs.table.classify(id.location.cloud, &target.update_strategy, &recorded.spec.template, &target.template)
+        });
     let classes = classes(inputs, id, &target, recorded);
     let settled = waiting.is_empty() && clusters.is_empty() && is_settled(&target, next);
     let class = (!changes.is_empty()).then(|| overall(&changes)).or_else(|| classes.values().max().copied());
@@ -133,8 +134,9 @@ fn classes(
     recorded: Option<&Arc<ClusterSetStatus>>,
 ) -> BTreeMap<ClusterName, Class> {
     let differing = recorded.into_iter().flat_map(|set| &set.clusters).filter(|c| c.spec != target.template);
-    let class =
-        |cluster: &Cluster| overall(&inputs.table.classify_cluster(id.location.cloud, target, cluster, inputs.now));
+    let class = |cluster: &Cluster| {
+        overall(&inputs.table.classify(id.location.cloud, &target.update_strategy, &cluster.spec, &target.template))
+    };
     differing.map(|cluster| (cluster.metadata.name.clone(), class(cluster))).collect()
 }
 

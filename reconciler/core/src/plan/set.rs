@@ -332,7 +332,6 @@ impl<'a, 'i> Starts<'a, 'i> {
                 endpoint: None,
                 network: NetworkStatus { cidr, id: None },
                 ready_at: None,
-                upgrade: None,
                 retirement: None,
                 node_pools: Vec::new(),
                 infra_services: Vec::new(),
@@ -369,7 +368,8 @@ fn draining(view: &View<'_>, reason: RetirementReason, inputs: &Inputs<'_>) -> C
 
 fn updating_to(view: &View<'_>, admission: &Admission, inputs: &Inputs<'_>) -> Cluster {
     let mut cluster = (**view.cluster).clone();
-    super::lifecycle::take_up(&mut cluster, &admission.set.template, inputs.now);
+    cluster.spec = Arc::clone(&admission.set.template);
+    cluster.status.revision = revision(&admission.set.template);
     cluster.status.state = ClusterState::Updating;
     cluster.status.since = inputs.now;
     cluster

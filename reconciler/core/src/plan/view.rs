@@ -79,7 +79,9 @@ impl<'a> View<'a> {
         let place = place_of(id, cluster);
         let class = match cluster.spec == set.template {
             true => Class::None,
-            false => overall(&inputs.table.classify_cluster(id.location.cloud, set, cluster, inputs.now)),
+            false => {
+                overall(&inputs.table.classify(id.location.cloud, &set.update_strategy, &cluster.spec, &set.template))
+            }
         };
         let name = &cluster.metadata.name;
         let reading = inputs.inventory.places.get(&place);
