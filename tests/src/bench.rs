@@ -131,7 +131,7 @@ impl Bench {
         let prints = Memo::default().fingerprints(&cluster.status.revision, &cluster.spec);
         for (step, print) in Step::BUILD.into_iter().zip(prints.iter()) {
             let workloads = workloads.map(|(running, left)| Workloads { running, left, blocked_by: Vec::new() });
-            let facts = ControlPlaneFacts { endpoint: None, placement, workloads };
+            let facts = ControlPlaneFacts { placement, workloads, ..ControlPlaneFacts::default() };
             self.resources.push(Resource {
                 id: format!("{step}-{ordinal}").into(),
                 step,

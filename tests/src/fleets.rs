@@ -339,6 +339,7 @@ fn resource(id: &SetId, cluster: &Cluster, step: Step, print: &Arc<str>) -> Reso
             endpoint: (!busy).then(|| format!("https://{name}.k8s.example")),
             placement: if draining { Placement::Closed } else { Placement::Open },
             workloads: Some(Workloads { running: 5, left: if draining { 5 } else { 0 }, blocked_by: Vec::new() }),
+            has_open_nodes: false,
         }),
         node_pools: match is_pools {
             true => cluster

@@ -412,3 +412,35 @@ fn a_cluster_that_was_opened_is_empty_only_by_a_list_that_is_no_older_than_its_o
         assert_eq!(bench.state(&bench.plan(), 1), Some(next));
     }
 }
+
+/// Nodes that an autoscaler brings to a closed cluster take workloads: it is empty once they are closed, too, and what was
+/// verified and waited for before needs no second time for that.
+#[test]
+fn a_cluster_that_nodes_have_joined_is_closed_again_and_goes_no_further_until_then() {
+    for (state, next) in [(Draining, Drained), (Drained, Deleting)] {
+        let mut bench = Bench::new(0);
+        bench.wish.update_strategy.cluster_rotation.rollback_window = Duration::from_seconds(0);
+        bench.spec.update_strategy.cluster_rotation.rollback_window = Duration::from_seconds(0);
+        let cluster = bench.add(1, state, 60);
+        let retirement = cluster.status.retirement.as_mut().unwrap();
+        retirement.expected_workloads = Some(5);
+        if state == Drained {
+            retirement.empty_at = Some(cluster.status.since);
+            retirement.evidence = Some("control plane-1".to_owned());
+        }
+        let expected = cluster.status.retirement.clone();
+        bench.build(1, Placement::Closed, Some((0, 5)));
+        set_open_nodes(&mut bench, true);
+        let plan = bench.plan();
+        let told = bench.of(&plan, 1).unwrap();
+        assert_eq!((told.status.state, &told.status.retirement), (state, &expected));
+        assert!(matches!(plan.actions[..], [Action { effect: Effect::Drain { .. }, .. }]), "{:?}", plan.actions);
+        set_open_nodes(&mut bench, false);
+        assert_eq!(bench.state(&bench.plan(), 1), Some(next));
+    }
+}
+
+fn set_open_nodes(bench: &mut Bench, open: bool) {
+    let facts = bench.resources.iter_mut().find_map(|resource| resource.control_plane.as_mut());
+    facts.unwrap().has_open_nodes = open;
+}

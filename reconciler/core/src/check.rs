@@ -281,7 +281,8 @@ fn permits(cluster: &Cluster, effect: &Effect) -> bool {
         Effect::Delete { .. } => {
             state == Deleting || (matches!(state, Pending | Creating) && never_served) || state == Updating
         }
-        Effect::Drain { .. } => matches!(state, Draining | Deleting),
+        // What joins a drained cluster is closed, too.
+        Effect::Drain { .. } => matches!(state, Draining | Drained | Deleting),
         Effect::OpenPlacement { .. } => matches!(state, Draining | Drained | Updating),
     }
 }

@@ -159,6 +159,9 @@ pub struct ControlPlaneFacts {
     pub placement: Placement,
     /// Its workloads; `None` when they could not be counted.
     pub workloads: Option<Workloads>,
+    /// Nodes have joined since it was closed, and take workloads until it is closed once more.
+    #[serde(default)]
+    pub has_open_nodes: bool,
 }
 
 /// A resource that carries our tags, as its provider lists it.

@@ -192,6 +192,7 @@ impl Record {
             endpoint: answers.then(|| format!("https://{}.{region}.{cloud}.sim.fleetwright.dev", self.cluster)),
             placement: serving.placement(),
             workloads: (answers && !faults.uncountable).then(|| serving.count(now, faults.stuck)),
+            has_open_nodes: false,
         }
     }
 }

@@ -159,7 +159,7 @@ impl World {
         let retires = cluster.status.retirement.is_some();
         let workloads = if retires { Workloads { left: 7, ..Workloads::default() } } else { Workloads::default() };
         let placement = if retires { Placement::Closed } else { Placement::Open };
-        let facts = ControlPlaneFacts { endpoint: None, placement, workloads: Some(workloads) };
+        let facts = ControlPlaneFacts { placement, workloads: Some(workloads), ..ControlPlaneFacts::default() };
         let prints = Memo::default().fingerprints(&cluster.status.revision, &cluster.spec);
         let steps = Step::BUILD.into_iter().zip(prints.iter());
         let part = |copy: u32, step: Step, print: &Arc<str>| Resource {

@@ -28,7 +28,7 @@ pub struct Inside {
     /// What runs there.
     pub workloads: Workloads,
     /// Whether more could start though it was closed: on nodes that have joined since.
-    pub reopened: bool,
+    pub has_open_nodes: bool,
 }
 
 /// Counts what runs; of a closed cluster, whether it still is.
@@ -38,8 +38,8 @@ pub async fn look(session: &Session, live: &Live) -> Result<Inside, CloudError> 
     let workloads = workloads::count(session, live, &kubernetes, placed).await?;
     let is_closed = matches!(placed, Some(Placed::Closed { .. }));
     // Nodes after pods: where none is open now, none was when pods were counted.
-    let reopened = is_closed && placement::has_open_nodes(&kubernetes).await?;
-    Ok(Inside { workloads, reopened })
+    let has_open_nodes = is_closed && placement::has_open_nodes(&kubernetes).await?;
+    Ok(Inside { workloads, has_open_nodes })
 }
 
 /// One short step. Nothing is applied in the cluster yet: the step only notes which services the cluster should have, so

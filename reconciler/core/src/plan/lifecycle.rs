@@ -354,7 +354,11 @@ impl Turns<'_, '_> {
                 false => self.drain_again(view, reason, draft),
             };
         }
-        let window = self.set.update_strategy.cluster_rotation.rollback_window;
+        let rotation = &self.set.update_strategy.cluster_rotation;
+        if emptiness == Emptiness::Joined && self.gates.retire {
+            draft.actions.extend(retire::close_again(self.inputs, self.id, view, seen, rotation, wake));
+        }
+        let window = rotation.rollback_window;
         let until = view.cluster.status.since.plus(window);
         if until > self.inputs.now && !mutant::on("rollback-window-ignored") {
             wake.at(until);
@@ -371,6 +375,10 @@ impl Turns<'_, '_> {
         match emptiness {
             Emptiness::Empty => self.to_deleting(view, reason, draft),
             Emptiness::InUse | Emptiness::Open => self.drain_again(view, reason, draft),
+            Emptiness::Joined => {
+                let why = "that the nodes which joined it are closed".to_owned();
+                draft.waiting.push(Waiting::Observation(view.place.clone(), why));
+            }
             Emptiness::Uncounted => {
                 let why = "its workloads could not be counted".to_owned();
                 draft.waiting.push(Waiting::Observation(view.place.clone(), why));

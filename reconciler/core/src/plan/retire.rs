@@ -11,7 +11,7 @@ use super::build::act;
 use super::view::{Seen, View};
 use super::{Inputs, LOST_AFTER, Wake};
 use crate::action::{Action, Effect};
-use crate::inventory::{Phase, Placement, Resource, Step, Workloads};
+use crate::inventory::{ControlPlaneFacts, Phase, Placement, Resource, Step, Workloads};
 use crate::mutant;
 use crate::waiting::Waiting;
 use fleetwright_schema::units::Duration;
@@ -61,7 +61,7 @@ pub fn drain(
         // It was opened for a revert that was reverted: what left then came back, or not, and is counted anew.
         return Turn::Change(Retirement { expected_workloads: None, ..retirement });
     }
-    let counts = closed && is_since_opening(inputs, view, seen, wake);
+    let counts = closed && !facts.has_open_nodes && is_since_opening(inputs, view, seen, wake);
     if let Some(workloads) = facts.workloads.as_ref().filter(|_| counts) {
         let Some(expected) = retirement.expected_workloads else {
             let expected = Some(workloads.running.saturating_add(workloads.left));
@@ -81,7 +81,7 @@ pub fn drain(
     let escalated = overdue && rotation.on_drain_timeout == DrainTimeoutPolicy::Evict;
     let mode = if escalated { DrainMode::Evict } else { rotation.drain };
     let effect = Effect::Drain { id: Arc::clone(&plane.id), mode };
-    let action = (!closed || (escalated && is_quiet(inputs, view)))
+    let action = (!closed || facts.has_open_nodes || (escalated && is_quiet(inputs, view)))
         .then(|| act(inputs, id, view, Step::ControlPlane, effect, wake))
         .flatten();
     let blocked_by = facts.workloads.as_ref().map(|workloads| workloads.blocked_by.clone()).unwrap_or_default();
@@ -131,6 +131,8 @@ pub enum Emptiness {
     Uncounted,
     /// Something runs on it, or it is another control plane.
     InUse,
+    /// Nothing runs on it, and something could: nodes have joined since it was closed.
+    Joined,
     /// It takes workloads again: it was opened for a revert that was itself reverted.
     Open,
 }
@@ -144,11 +146,26 @@ pub fn emptiness(inputs: &Inputs<'_>, view: &View<'_>, seen: Seen<'_>, wake: &mu
         (Placement::Open, _) => Emptiness::Open,
         (Placement::Closed, None) => Emptiness::Uncounted,
         (Placement::Closed, Some(_)) if !is_since_opening(inputs, view, seen, wake) => Emptiness::Uncounted,
+        (Placement::Closed, Some(workloads)) if facts.has_open_nodes && workloads.running == 0 => Emptiness::Joined,
         (Placement::Closed, Some(workloads)) => match evidence == Some(&*plane.id) && workloads.running == 0 {
             true => Emptiness::Empty,
             false => Emptiness::InUse,
         },
     }
+}
+
+/// Closes what has joined a DRAINED cluster: nothing of what was verified is in doubt by that.
+pub fn close_again(
+    inputs: &Inputs<'_>,
+    id: &SetId,
+    view: &View<'_>,
+    seen: Seen<'_>,
+    rotation: &Rotation,
+    wake: &mut Wake,
+) -> Option<Action> {
+    let plane = seen.control_plane()?;
+    let effect = Effect::Drain { id: Arc::clone(&plane.id), mode: rotation.drain };
+    act(inputs, id, view, Step::ControlPlane, effect, wake)
 }
 
 /// Whether a reading can't be of before we last opened the cluster for a revert: what had left until then came back.
@@ -228,7 +245,8 @@ fn empty_first(
     rotation: &Rotation,
     wake: &mut Wake,
 ) -> Turn {
-    let open = plane.control_plane.as_ref().is_some_and(|facts| facts.placement == Placement::Open);
+    let takes_more = |facts: &ControlPlaneFacts| facts.placement == Placement::Open || facts.has_open_nodes;
+    let open = plane.control_plane.as_ref().is_some_and(takes_more);
     let deadline = view.cluster.status.since.plus(rotation.drain_timeout);
     let overdue = deadline <= inputs.now;
     if !overdue {

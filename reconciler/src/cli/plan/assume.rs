@@ -96,5 +96,6 @@ fn facts(cluster: &Cluster) -> ControlPlaneFacts {
         endpoint: status.endpoint.clone(),
         placement: if status.state.serves() { Placement::Open } else { Placement::Closed },
         workloads: (status.state == ClusterState::Drained).then_some(empty),
+        has_open_nodes: false,
     }
 }

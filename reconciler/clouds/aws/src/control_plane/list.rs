@@ -149,6 +149,7 @@ fn plane(session: &Session, live: &Live) -> Resource {
         endpoint: live.endpoint.clone(),
         placement: placed.map_or(Placement::Open, placement::Placed::placement),
         workloads: None,
+        has_open_nodes: false,
     };
     let uses = live.vpc.iter().cloned().collect();
     Resource { uses, control_plane: Some(facts), ..live.resource(Step::ControlPlane, live.phase, applied) }
@@ -158,12 +159,8 @@ fn plane(session: &Session, live: &Live) -> Resource {
 async fn count(session: &Arc<Session>, live: &Live, plane: &mut Resource) {
     let Some(facts) = &mut plane.control_plane else { return };
     match inside::look(session, live).await {
-        Ok(Inside { workloads, reopened }) => {
-            facts.workloads = Some(workloads);
-            // Whoever drains it closes the nodes that joined, too.
-            if reopened {
-                facts.placement = Placement::Open;
-            }
+        Ok(Inside { workloads, has_open_nodes }) => {
+            (facts.workloads, facts.has_open_nodes) = (Some(workloads), has_open_nodes);
         }
         Err(why) => tracing::warn!(cluster = live.name(), %why, "workloads could not be counted"),
     }

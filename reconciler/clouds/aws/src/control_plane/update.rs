@@ -62,11 +62,13 @@ fn lacks_logs(live: &Live) -> bool {
 
 /// Whether somebody changed, by hand or in the account's settings, what no fingerprint tells.
 pub fn has_drifted(live: &Live, account: &AwsAccount) -> bool {
-    let wanted = match live.tags.get(REACH).map(String::as_str) {
-        Some(PRIVATE) => None,
-        _ => Some(cidrs(account)),
+    let elsewhere = match (live.tags.get(REACH).map(String::as_str), &live.reach.public) {
+        (Some(PRIVATE), public) => public.is_some(),
+        (Some(_), public) => *public != Some(cidrs(account)),
+        // Made before this was written down: whether it is to have one, nobody can tell.
+        (None, public) => public.as_ref().is_some_and(|from| *from != cidrs(account)),
     };
-    live.reach.public != wanted || !live.reach.private || lacks_logs(live) || live.protected == Some(false)
+    elsewhere || !live.reach.private || lacks_logs(live) || live.protected == Some(false)
 }
 
 /// Brings the first difference on its way; all tags, and then the mark, once nothing else differs.
@@ -172,7 +174,7 @@ mod tests {
 
     use super::*;
     use crate::control_plane::live::tests::live;
-    use crate::marks::PLACEMENT;
+    use crate::marks::{PLACEMENT, PUBLIC};
 
     fn spec(version: &str) -> ClusterSpec {
         ClusterSpec {
@@ -235,6 +237,8 @@ mod tests {
         let narrowed = AwsAccount { public_access_cidrs: vec!["203.0.113.0/24".to_owned()], ..account };
         assert!(has_drifted(&live(), &narrowed));
         let mut closed = Live { reach: Reach { private: true, public: None }, ..live() };
+        assert!(!has_drifted(&closed, &narrowed), "nobody can tell");
+        closed.tags.insert(REACH.to_owned(), PUBLIC.to_owned());
         assert!(has_drifted(&closed, &narrowed), "it is to have a public address");
         closed.tags.insert(REACH.to_owned(), PRIVATE.to_owned());
         assert!(!has_drifted(&closed, &narrowed));

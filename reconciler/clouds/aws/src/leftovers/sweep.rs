@@ -25,7 +25,12 @@ pub async fn perform(session: &Session, action: &Action) -> Result<Progress, Clo
     let Some(left) = look_at_ours(session, &id, &owner).await? else { return Ok(Progress::Done) };
     match delete(session, &left, &owner).await {
         // Its error says what holds the cluster up; those of the others come with their own turn.
-        Err(stuck) if is_of_the_thing(stuck.class) => others(session, &id, &owner).await.and(Err(stuck)),
+        Err(stuck) if is_of_the_thing(stuck.class) => {
+            if let Err(why) = others(session, &id, &owner).await {
+                tracing::warn!(cluster = %owner.cluster, %why, "what else a cluster left behind could not be swept");
+            }
+            Err(stuck)
+        }
         done => done.map(|()| Progress::Done),
     }
 }
@@ -47,8 +52,12 @@ async fn others(session: &Session, stuck: &Id, owner: &Owner) -> Result<(), Clou
     let left = super::list(session, &of).await?;
     let ids = left.iter().filter(|left| left.phase == Phase::Ready).filter_map(|left| Id::parse(&left.id));
     for id in ids.filter(|id| id != stuck) {
-        let Some(left) = look_at_ours(session, &id, owner).await? else { continue };
-        match delete(session, &left, owner).await {
+        let swept = match look_at_ours(session, &id, owner).await {
+            Ok(Some(left)) => delete(session, &left, owner).await,
+            Ok(None) => Ok(()),
+            Err(why) => Err(why),
+        };
+        match swept {
             Err(why) if !is_of_the_thing(why.class) => return Err(why),
             Ok(()) | Err(_) => {}
         }

@@ -78,6 +78,9 @@ pub async fn build(
 ) -> Result<Progress, CloudError> {
     let blocks = divide(&vpc.cidr)?;
     let pieces = Pieces::read(session, &vpc.id, owner).await?;
+    if let Some(id) = whole::stripped(vpc, &pieces) {
+        return Err(not_ours(id, owner));
+    }
     let work = Work { session, vpc, cluster: owner.cluster.as_str(), tags: owner.tags(Step::Network, &spec.tags) };
     if vpc.tags.contains_key(APPLIED) && whole::lacks(vpc, &pieces).is_some() {
         // Somebody took or changed something: wherever this breaks off, it is gone on with.

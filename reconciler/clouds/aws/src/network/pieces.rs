@@ -69,6 +69,10 @@ impl Lists {
     pub fn of(self, vpc: &str, owner: &Owner) -> Pieces {
         let Self { mut subnets, mut gateways, mut tables, mut addresses, mut nats, mut groups } = self;
         let ours = |tags: &Tags| is_ours(tags, vpc, owner);
+        let strange_subnets =
+            subnets.iter().filter(|subnet| !ours(&subnet.tags)).map(|subnet| subnet.id.clone()).collect();
+        let works = |nat: &&Nat| matches!(nat.state, NatState::Available | NatState::Pending);
+        let strange_nats = nats.iter().filter(works).filter(|nat| !ours(&nat.tags)).map(|nat| nat.id.clone()).collect();
         subnets.retain(|subnet| ours(&subnet.tags));
         gateways.retain(|gateway| ours(&gateway.tags));
         tables.retain(|table| ours(&table.tags));
@@ -82,7 +86,7 @@ impl Lists {
         let nats_lost = nats.iter().filter(lost).count();
         nats.retain(|nat| nat.state != NatState::Deleted);
         nats.sort_by_key(|nat| (nat.state, nat.id.clone()));
-        Pieces { subnets, gateways, tables, addresses, nats, nats_lost, groups }
+        Pieces { subnets, gateways, tables, addresses, nats, nats_lost, groups, strange_subnets, strange_nats }
     }
 }
 
@@ -117,6 +121,10 @@ pub struct Pieces {
     pub nats_lost: usize,
     /// Who reaches the control plane.
     pub groups: Vec<Group>,
+    /// Subnets in the network, where all of it was read, that don't say that they are of it.
+    pub strange_subnets: Vec<String>,
+    /// Gateways that work in it, likewise.
+    pub strange_nats: Vec<String>,
 }
 
 impl Pieces {

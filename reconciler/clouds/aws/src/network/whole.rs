@@ -73,6 +73,16 @@ fn parts<const N: usize>(vpc: &Vpc, kinds: [&'static str; N]) -> impl Iterator<I
     kinds.into_iter().flat_map(move |kind| LETTERS.iter().take(zones).map(move |letter| format!("{kind}-{letter}")))
 }
 
+/// What stands in the place of a piece that seems to be gone, and does not say whose it is: most likely the very piece,
+/// without its tags. Another one beside it would lead the traffic of a cluster that serves another way.
+pub fn stripped<'a>(vpc: &Vpc, pieces: &'a Pieces) -> Option<&'a str> {
+    let was_whole = vpc.tags.contains_key(ZONES);
+    let lacks_subnet = || parts(vpc, [PRIVATE, PUBLIC]).any(|part| pieces.subnet(&part).is_none());
+    let subnet = pieces.strange_subnets.first().filter(|_| was_whole && lacks_subnet());
+    let nat = pieces.strange_nats.first().filter(|_| was_whole && pieces.nat().is_none());
+    subnet.or(nat).map(String::as_str)
+}
+
 /// Refuses to make anew a subnet in which a control plane was made: EKS and its nodes keep the one that is gone, and no
 /// other of the same name and addresses takes its place.
 pub async fn can_be_mended(session: &Session, owner: &Owner, vpc: &Vpc, pieces: &Pieces) -> Result<(), CloudError> {

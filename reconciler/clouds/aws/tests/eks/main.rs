@@ -310,21 +310,22 @@ async fn more_workloads_than_were_counted_at_first_raise_the_number() {
 }
 
 #[tokio::test]
-async fn nodes_that_join_a_closed_cluster_open_it_until_they_are_closed_too() {
+async fn nodes_that_join_a_closed_cluster_are_told_until_they_are_closed_too() {
     let lab = busy().await;
     lab.drain(DrainMode::Wait).await.unwrap();
-    assert_eq!(lab.facts().await.placement, Placement::Closed);
+    assert!(!lab.facts().await.has_open_nodes);
     let counted = counted(&lab).await;
     let name = lab.groups().await.into_keys().next().unwrap();
     let scaled = aws_sdk_eks::types::NodegroupScalingConfig::builder().desired_size(3).build();
     let call = lab.eks.update_nodegroup_config().cluster_name(CLUSTER).nodegroup_name(&name).scaling_config(scaled);
     call.send().await.unwrap();
     lab.pass();
-    assert_eq!(lab.facts().await.placement, Placement::Open, "an autoscaler brought nodes");
+    let facts = lab.facts().await;
+    assert_eq!((facts.placement, facts.has_open_nodes), (Placement::Closed, true), "an autoscaler brought nodes");
     lab.drain(DrainMode::Wait).await.unwrap();
     let facts = lab.facts().await;
     let workloads = facts.workloads.unwrap();
-    assert_eq!((facts.placement, workloads.running + workloads.left), (Placement::Closed, counted));
+    assert_eq!((facts.has_open_nodes, workloads.running + workloads.left), (false, counted));
 }
 
 /// What the tag of a closed cluster says.

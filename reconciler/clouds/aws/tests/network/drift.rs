@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use fleetwright_aws::Aws;
-use fleetwright_clouds::Cloud;
-use fleetwright_core::inventory::{ErrorClass, Phase};
+use fleetwright_clouds::{Cloud, Progress};
+use fleetwright_core::action::Action;
+use fleetwright_core::inventory::{ErrorClass, Phase, Resource};
 
 use super::door::Fault;
 use super::moto::{Moto, element_of};
@@ -198,4 +199,50 @@ async fn the_look_at_three_networks_costs_what_the_look_at_one_does() {
     }
     aws.age(SLOW);
     assert_eq!(look().await, of_one);
+}
+
+#[tokio::test]
+async fn what_has_lost_its_tags_is_not_made_a_second_time_beside_it() {
+    let Some(moto) = Moto::start("what_has_lost_its_tags_is_not_made_a_second_time") else { return };
+    let aws = moto.aws().await;
+    let one = settle(&aws, CLUSTER).await;
+    for (call, element, part) in [("DescribeNatGateways", NAT, "nat"), ("DescribeSubnets", "subnetId", "public-b")] {
+        let id = piece(&moto, call, element, part).await;
+        let keys = ["cluster", "set", "ordinal", "part", "network"].iter().zip(1..);
+        let keys: String = keys.map(|(key, n)| format!("&Tag.{n}.Key=fleetwright.dev/{key}")).collect();
+        let before = (mark_of(&moto, &one.id).await, moto.ec2(call).await.matches(&format!("<{element}>")).count());
+        let tags = moto.ec2(&format!("DescribeTags&Filter.1.Name=resource-id&Filter.1.Value.1={id}")).await;
+        moto.ec2(&format!("DeleteTags&ResourceId.1={id}{keys}")).await;
+        aws.age(SLOW);
+        assert_eq!(networks(&aws, CLUSTER).await.unwrap().len(), 1);
+        let refused = aws.perform(&mend(&one)).await.unwrap_err();
+        assert_eq!((refused.class, refused.code.as_str()), (ErrorClass::Denied, "NotOurs"), "{refused}");
+        assert!(refused.message.contains(&id), "{refused}");
+        let after = (mark_of(&moto, &one.id).await, moto.ec2(call).await.matches(&format!("<{element}>")).count());
+        assert_eq!(after, before, "nothing was made, and nothing was begun");
+        put_back(&moto, &id, &tags).await;
+    }
+    assert_eq!(aws.perform(&mend(&one)).await, Ok(Progress::Done));
+}
+
+fn mend(one: &Resource) -> Action {
+    update(CLUSTER, &one.id, &spec(&[("team", "a")]), "print-1")
+}
+
+/// The mark that a network carries, whatever a reading makes of it.
+async fn mark_of(moto: &Moto, vpc: &str) -> String {
+    let filters = format!("Filter.1.Name=resource-id&Filter.1.Value.1={vpc}&Filter.2.Name=key");
+    element_of(&moto.ec2(&format!("DescribeTags&{filters}&Filter.2.Value.1=fleetwright.dev/applied")).await, "value")
+}
+
+/// The tags of a reply are given back to what lost them.
+async fn put_back(moto: &Moto, id: &str, reply: &str) {
+    let document = roxmltree::Document::parse(reply).unwrap();
+    let of = |item: roxmltree::Node<'_, '_>, name: &str| {
+        item.children().find(|child| child.tag_name().name() == name).and_then(|child| child.text()).map(str::to_owned)
+    };
+    let items = document.descendants().filter_map(|item| Some((of(item, "key")?, of(item, "value")?)));
+    for (key, value) in items.filter(|(key, _)| key.starts_with("fleetwright.dev/")) {
+        moto.ec2(&format!("CreateTags&ResourceId.1={id}&Tag.1.Key={key}&Tag.1.Value={value}")).await;
+    }
 }
