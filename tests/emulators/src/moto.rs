@@ -19,8 +19,8 @@ impl Moto {
     pub fn start() -> Result<Self, String> {
         let bin = python_bin()?;
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|free| free.local_addr()).unwrap();
-        let mut child = Command::new(bin.join("moto_server"))
-            .args(["-H", "127.0.0.1", "-p", &address.port().to_string()])
+        let mut child = Command::new(bin.join("python"))
+            .args(["-c", include_str!("moto_server.py"), "-H", "127.0.0.1", "-p", &address.port().to_string()])
             .env("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -30,12 +30,12 @@ impl Moto {
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let up = lines.by_ref().map_while(Result::ok).any(|line| line.contains("Running on"));
         if !up {
-            return Err("moto_server ended before it listened".to_owned());
+            return Err("moto ended before it listened".to_owned());
         }
         std::thread::spawn(move || lines.for_each(drop));
         while TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_err() {
             if let Ok(Some(status)) = child.try_wait() {
-                return Err(format!("moto_server ended: {status}"));
+                return Err(format!("moto ended: {status}"));
             }
         }
         Ok(Self { child, address })

@@ -62,7 +62,7 @@ pub fn program(range: &Range, clusters: u32, built: Option<PathBuf>) -> Result<V
     let region = "eu-west-1";
     let machine = Machine::new();
     let person = Person::new(&machine.path("fleet.git"));
-    let files = fleet::files(region, clusters);
+    let files = fleet::files(&[region.to_owned()], clusters);
     let files: Vec<(&str, Option<&str>)> =
         files.iter().map(|(path, text)| (path.as_str(), Some(text.as_str()))).collect();
     person.commit("begin", &files);

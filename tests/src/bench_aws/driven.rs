@@ -17,11 +17,12 @@ pub struct Driven<'a> {
 
 impl<'a> Driven<'a> {
     /// Begins it.
-    pub fn begin(range: &'a Range, region: &str, clusters: u32) -> Self {
+    pub fn begin(range: &'a Range, regions: &[&str], clusters: u32) -> Self {
         let program = std::env::current_exe().unwrap();
         let (clusters, speed) = (clusters.to_string(), range.speed.to_string());
         let mut command = Command::new(program);
-        command.args(["--drive", region, "--clusters", &clusters, "--speed", &speed]).envs(range.environment(region));
+        command.args(["--drive", &regions.join(","), "--clusters", &clusters, "--speed", &speed]);
+        command.envs(range.environment(regions[0]));
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (to, from) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
         Self { range, child, to, from }

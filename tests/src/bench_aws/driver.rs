@@ -47,8 +47,8 @@ const GIVEN: [Step; 3] = [Step::Network, Step::Identity, Step::LogStream];
 const EKS: [Step; 5] = [Step::ControlPlane, Step::NodePools, Step::Access, Step::Secrets, Step::InfraServices];
 
 /// Does what it is asked for, a word a line, and answers with the seconds of processor that it took.
-pub fn serve(region: &str, clusters: u32, speed: f64) {
-    let mut driver = Driver::new(region, clusters, speed);
+pub fn serve(regions: &[String], clusters: u32, speed: f64) {
+    let mut driver = Driver::new(regions, clusters, speed);
     for line in std::io::stdin().lines() {
         let (line, began) = (line.unwrap(), processor_seconds());
         driver.answer(&line);
@@ -65,7 +65,7 @@ fn processor_seconds() -> f64 {
 struct Driver {
     runtime: Runtime,
     adapter: Arc<Aws>,
-    place: Place,
+    places: Vec<Place>,
     clusters: usize,
     desired: Desired,
     record: Record,
@@ -79,15 +79,15 @@ struct Driver {
 }
 
 impl Driver {
-    fn new(region: &str, clusters: u32, speed: f64) -> Self {
-        let files = fleet::files(region, clusters);
+    fn new(regions: &[String], clusters: u32, speed: f64) -> Self {
+        let files = fleet::files(regions, clusters);
         let reading = read_fleet(&snapshot(files), &mut FleetCache::default());
         assert!(reading.is_sound(), "{:?}", reading.diagnostics);
         let record = Record::default();
         Self {
             runtime: tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap(),
             adapter: Arc::new(Aws::new(Access::ReadWrite)),
-            place: Place { cloud: CloudName::Aws, account: ACCOUNT.into(), region: region.parse().unwrap() },
+            places: regions.iter().map(|region| place(region)).collect(),
             clusters: clusters as usize,
             desired: desired(&reading, &record, None, None),
             record,
@@ -125,9 +125,8 @@ impl Driver {
         self.read(&BTreeSet::new());
         let plan = self.plan();
         let quiet = plan.is_quiet(&self.record) && plan.is_settled();
-        let parts = |listing: &Listing| listing.resources.values().next().cloned();
-        let first = self.inventory.places[&self.place].result.as_ref().ok().and_then(|listing| parts(listing));
-        assert!(quiet, "{:?} is to be done: {first:?}", plan.actions.first());
+        let unmarked = self.parts().find(|part| part.applied.is_empty());
+        assert!(quiet, "{:?} is to be done, {unmarked:?} is not whole", plan.actions.first());
     }
 
     /// A pass over control planes that stand, and whose other parts are nobody's wish yet.
@@ -151,17 +150,18 @@ impl Driver {
         seed(&told.into_values().map(|(_, part)| part).collect::<Vec<_>>());
     }
 
-    fn parts(&self, step: Step) -> impl Iterator<Item = &Resource> {
-        let listing = self.inventory.places.get(&self.place).and_then(|reading| reading.result.as_ref().ok());
-        listing.into_iter().flat_map(|listing| listing.resources.values().flatten()).filter(move |r| r.step == step)
+    fn parts(&self) -> impl Iterator<Item = &Resource> {
+        let listings = self.inventory.places.values().filter_map(|reading| reading.result.as_ref().ok());
+        listings.flat_map(|listing| listing.resources.values().flatten())
     }
 
     fn is_prepared(&self) -> bool {
-        GIVEN.iter().all(|step| self.parts(*step).count() == self.clusters)
+        GIVEN.iter().all(|step| self.parts().filter(|part| part.step == *step).count() == self.clusters)
     }
 
     fn has_planes(&self) -> bool {
-        self.parts(Step::ControlPlane).filter(|plane| plane.phase == Phase::Ready).count() == self.clusters
+        let stands = |part: &&Resource| part.step == Step::ControlPlane && part.phase == Phase::Ready;
+        self.parts().filter(stands).count() == self.clusters
     }
 
     /// Turns of the loop, in which actions on these parts are handed out, until this holds.
@@ -194,15 +194,25 @@ impl Driver {
         moving.map(|(_, cluster)| cluster.metadata.name.clone()).collect()
     }
 
+    /// All places side by side, as the daemon reads them.
     fn read(&mut self, closely: &BTreeSet<ClusterName>) {
         // Every reading is later than what was done before it.
         self.now = machine_time().max(self.now.plus(Duration::from_seconds(2)));
-        let listing = self.runtime.block_on(self.adapter.observe(&self.place, closely)).unwrap();
-        let told = self.told.values().map(|(stream, _)| stream.clone());
-        let listing: Listing = listing.resources.into_values().flatten().chain(told).collect();
-        self.memory.note_reading(&self.record, &self.place, &listing, self.now);
-        let reading = Reading { at: self.now, result: Ok(Arc::new(listing)), failing_since: None };
-        self.inventory.places.insert(self.place.clone(), reading);
+        let read = self.places.iter().map(|place| {
+            let (adapter, place, closely) = (Arc::clone(&self.adapter), place.clone(), closely.clone());
+            async move {
+                let listing = adapter.observe(&place, &closely).await;
+                (place, listing.unwrap())
+            }
+        });
+        let read: JoinSet<(Place, Listing)> = self.runtime.block_on(async { read.collect() });
+        for (place, listing) in self.runtime.block_on(read.join_all()) {
+            let told = self.told.values().map(|(stream, _)| stream).filter(|stream| is_in(stream, &place)).cloned();
+            let listing: Listing = listing.resources.into_values().flatten().chain(told).collect();
+            self.memory.note_reading(&self.record, &place, &listing, self.now);
+            let reading = Reading { at: self.now, result: Ok(Arc::new(listing)), failing_since: None };
+            self.inventory.places.insert(place, reading);
+        }
     }
 
     fn plan(&self) -> Plan {
@@ -243,6 +253,14 @@ impl Driver {
         }
         actions.iter().for_each(|action| self.memory.finished(action, self.now, None));
     }
+}
+
+fn place(region: &str) -> Place {
+    Place { cloud: CloudName::Aws, account: ACCOUNT.into(), region: region.parse().unwrap() }
+}
+
+fn is_in(part: &Resource, place: &Place) -> bool {
+    part.set.location.region == place.region
 }
 
 async fn perform(adapter: &Arc<Aws>, actions: Vec<Action>) -> Vec<(Action, Result<Progress, CloudError>)> {

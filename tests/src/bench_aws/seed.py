@@ -1,23 +1,40 @@
 """Makes networks, roles and log streams by plain calls, with the tags and marks by which Fleetwright's adapter knows its own.
 
-A thousand clusters are there in a minute this way. Usage: seed.py FILE: lines of {"step", "cluster", "set", "ordinal",
-"applied", "cidr"}. A network has two private subnets and nothing else.
+Usage: seed.py FILE, of lines {"step", "cluster", "set", "ordinal", "applied", "cidr"}. A network is in two zones. What the
+adapter's lists do not show is left out: attributes of VPCs, and what the role of the services may.
 """
 
+import functools
 import ipaddress
 import json
-import os
 import sys
 import time
 
 import boto3
-from botocore.config import Config
 
-region = os.environ["AWS_REGION"]
-config = Config(retries={"max_attempts": 1})
-ec2, iam, kinesis = (boto3.client(service, config=config) for service in ["ec2", "iam", "kinesis"])
+iam = boto3.client("iam")
+
+
+@functools.cache
+def client(service, region):
+    return boto3.client(service, region_name=region)
+
+
 OURS = "fleetwright.dev/"
-ROLES = {"control-plane": "eks.amazonaws.com", "nodes": "ec2.amazonaws.com", "services": "pods.eks.amazonaws.com"}
+POLICY = "arn:aws:iam::aws:policy/"
+ROLES = {
+    "control-plane": ("eks.amazonaws.com", "sts:AssumeRole", ["AmazonEKSClusterPolicy"]),
+    "nodes": (
+        "ec2.amazonaws.com",
+        "sts:AssumeRole",
+        ["AmazonEKSWorkerNodePolicy", "AmazonEKS_CNI_Policy", "AmazonEC2ContainerRegistryPullOnly"],
+    ),
+    "services": ("pods.eks.amazonaws.com", ["sts:AssumeRole", "sts:TagSession"], []),
+}
+
+
+def region_of(part):
+    return part["set"].split("/")[2]
 
 
 def tags_of(part, /, **more):
@@ -30,34 +47,72 @@ def listed(tags):
 
 
 def network(part):
+    region = region_of(part)
+    ec2 = client("ec2", region)
     # The list of the set's own tags is empty.
-    tags = tags_of(part, created_at=str(int(time.time())), set_tags="", applied=part["applied"])
+    tags = tags_of(part, created_at=str(int(time.time())), set_tags="", zones="2", applied=part["applied"])
     specification = [{"ResourceType": "vpc", "Tags": listed(tags)}]
     vpc = ec2.create_vpc(CidrBlock=part["cidr"], TagSpecifications=specification)["Vpc"]["VpcId"]
-    blocks = ipaddress.ip_network(part["cidr"]).subnets(prefixlen_diff=2)
-    for letter, block in zip("ab", blocks):
-        tags = tags_of(part, network=vpc, part=f"private-{letter}")
-        specification = [{"ResourceType": "subnet", "Tags": listed(tags)}]
-        zone = region + letter
-        ec2.create_subnet(VpcId=vpc, CidrBlock=str(block), AvailabilityZone=zone, TagSpecifications=specification)
+
+    def tagged(kind, name):
+        return [{"ResourceType": kind, "Tags": listed(tags_of(part, network=vpc, part=name))}]
+
+    gateway = ec2.create_internet_gateway(TagSpecifications=tagged("internet-gateway", "gateway"))
+    gateway = gateway["InternetGateway"]["InternetGatewayId"]
+    ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
+    quarters = list(ipaddress.ip_network(part["cidr"]).subnets(prefixlen_diff=2))
+    blocks = {"public": list(quarters[3].subnets(prefixlen_diff=4)), "private": quarters}
+    for kind in blocks:
+        ids = []
+        for letter, block in zip("ab", blocks[kind]):
+            made = ec2.create_subnet(
+                VpcId=vpc,
+                CidrBlock=str(block),
+                AvailabilityZone=region + letter,
+                TagSpecifications=tagged("subnet", f"{kind}-{letter}"),
+            )
+            ids.append(made["Subnet"]["SubnetId"])
+        way = {"GatewayId": gateway} if kind == "public" else {"NatGatewayId": nat}
+        table = ec2.create_route_table(VpcId=vpc, TagSpecifications=tagged("route-table", kind))
+        table = table["RouteTable"]["RouteTableId"]
+        ec2.create_route(RouteTableId=table, DestinationCidrBlock="0.0.0.0/0", **way)
+        for subnet in ids:
+            ec2.associate_route_table(RouteTableId=table, SubnetId=subnet)
+        if kind == "public":
+            address = ec2.allocate_address(Domain="vpc", TagSpecifications=tagged("elastic-ip", "nat-address"))
+            tags = tagged("natgateway", "nat")
+            nat = ec2.create_nat_gateway(SubnetId=ids[0], AllocationId=address["AllocationId"], TagSpecifications=tags)
+            nat = nat["NatGateway"]["NatGatewayId"]
+    group = ec2.create_security_group(
+        GroupName=f"{part['cluster']}-control-plane",
+        Description="Who reaches the control plane",
+        VpcId=vpc,
+        TagSpecifications=tagged("security-group", "group"),
+    )
+    rule = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "IpRanges": [{"CidrIp": part["cidr"]}]}
+    ec2.authorize_security_group_ingress(GroupId=group["GroupId"], IpPermissions=[rule])
 
 
 def identity(part):
-    for suffix, service in ROLES.items():
+    for suffix, (service, actions, policies) in ROLES.items():
         applied = part["applied"] if suffix == "control-plane" else ""
         whose = f"cluster={part['cluster']} set={part['set']} ordinal={part['ordinal']}"
-        statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+        statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": actions}
+        name = f"{part['cluster']}-{suffix}"
         iam.create_role(
-            RoleName=f"{part['cluster']}-{suffix}",
-            Path=f"/fleetwright/{region}/",
+            RoleName=name,
+            Path=f"/fleetwright/{region_of(part)}/",
             Description=f"fleetwright {whose} applied={applied}",
             AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
             Tags=listed(tags_of(part)),
         )
+        for policy in policies:
+            iam.attach_role_policy(RoleName=name, PolicyArn=POLICY + policy)
 
 
 def log_stream(part):
     name = f"fleetwright-{part['cluster']}"
+    kinesis = client("kinesis", region_of(part))
     kinesis.create_stream(StreamName=name, StreamModeDetails={"StreamMode": "ON_DEMAND"})
     kinesis.add_tags_to_stream(StreamName=name, Tags=tags_of(part, applied=part["applied"]))
 
