@@ -80,6 +80,10 @@ pub enum Format {
 
 /// Reads both sides, plans, and prints.
 pub fn run(args: &Args, out: &mut Out) -> Result<Exit, CliError> {
+    if args.quotas && args.head.is_some() && args.base.is_none() {
+        let why = "--quotas with --head needs --base: a change doesn't choose by which roles accounts are entered";
+        return Err(CliError::usage(why));
+    }
     let sides = Sides::read(&args.dir, args.base.as_deref(), args.head.as_deref(), args.now)?;
     match summary::summarise(&sides) {
         Ok(mut summary) => {

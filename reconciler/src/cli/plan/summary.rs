@@ -14,6 +14,7 @@ use fleetwright_core::plan::{Inputs, Plan, SetReport, plan};
 use fleetwright_core::snapshot::Snapshot;
 use fleetwright_core::waiting::{Removals, Waiting};
 use fleetwright_schema::diagnostic::Diagnostic;
+use fleetwright_schema::documents::FleetSpec;
 use fleetwright_schema::names::{ClusterName, Name, SetId};
 use fleetwright_schema::set::{DeletionPolicy, Feature, ResolvedSet};
 use fleetwright_schema::status::Cluster;
@@ -204,17 +205,22 @@ pub fn summarise(sides: &Sides) -> Result<Summary, Vec<Diagnostic>> {
     Ok(writer.summary(objections))
 }
 
-/// What is left of the quotas of the places of these sets. A change can't choose by which roles accounts are entered: they
-/// are named by what is merged into.
+/// What is left of the quotas of the places of these sets.
 pub fn quotas(sides: &Sides, sets: &[PlannedSet]) -> Result<Vec<PlaceQuotas>, CliError> {
-    let wish_of = |files| desired(&read_fleet(files, &mut FleetCache::default()), &sides.record, None, None);
-    let wish = wish_of(&sides.head);
-    let config = match &sides.base {
-        Some(base) => wish_of(&base.files).config,
-        None => wish.config.clone(),
-    };
-    let Some(config) = config else { return Ok(Vec::new()) };
+    let unreadable =
+        || CliError::problem("fleet.yaml of what is merged into can't be read, so no account can be asked");
+    let config = trusted_config(sides).ok_or_else(unreadable)?;
+    let wish = wish_of(sides, &sides.head);
     ask(&demand(&wish, sets), &config)
+}
+
+/// By which roles accounts are entered is for what is merged into to say: no change chooses it.
+pub(super) fn trusted_config(sides: &Sides) -> Option<FleetSpec> {
+    wish_of(sides, sides.base.as_ref().map_or(&sides.head, |base| &base.files)).config.map(|config| (*config).clone())
+}
+
+fn wish_of(sides: &Sides, files: &Snapshot) -> Desired {
+    desired(&read_fleet(files, &mut FleetCache::default()), &sides.record, None, None)
 }
 
 /// New clusters, and those that stand beside the ones that they replace: at most at once, place by place.

@@ -6,7 +6,7 @@ use fleetwright_schema::document::read;
 
 use super::quotas::PlaceQuotas;
 use super::sides::{Base, merged, newest};
-use super::summary::{SetAction, demand, summarise};
+use super::summary::{SetAction, demand, summarise, trusted_config};
 use super::*;
 use crate::cli::testing::{self, ORIGINAL, TestRepo};
 
@@ -153,8 +153,9 @@ fn the_same_input_gives_the_same_bytes() {
 
 #[test]
 fn the_json_and_the_comment_of_a_change() {
-    let head =
-        testing::edited(&testing::template(), "cluster-types/Training.yaml", "team: training", "team: '|<b>@all'");
+    // AWS takes no such tag, so a set elsewhere has it.
+    let hostile = testing::edited(&testing::template(), SET, "count: 5", "count: 5\n  tags: { team: '|<b>@all' }");
+    let head = testing::edited(&hostile, "cluster-types/Training.yaml", "team: training", "team: teaching");
     let plan = plan_of(&against_template(head));
     insta::assert_snapshot!("json", rendered(&plan, Format::Json, false).unwrap());
     insta::assert_snapshot!("markdown", rendered(&plan, Format::Markdown, false).unwrap());
@@ -249,4 +250,18 @@ fn quotas_are_asked_for_what_stands_at_once_and_told_with_the_plan() {
     insta::assert_snapshot!(text[text.find("quotas of").unwrap()..]);
     let markdown = rendered(&summary, Format::Markdown, false).unwrap();
     assert!(markdown.contains("> [!WARNING]\n> quotas of "), "{markdown}");
+}
+
+#[test]
+fn a_change_does_not_choose_by_which_roles_accounts_are_entered() {
+    let template = testing::template();
+    let head = testing::edited(&template, "fleet.yaml", "222222222222", "999999999999");
+    let ids = |sides: &Sides| {
+        let environments = trusted_config(sides).unwrap().environments;
+        let accounts = environments.into_iter().flat_map(|environment| environment.accounts.into_values());
+        accounts.map(|account| account.id).collect::<Vec<_>>()
+    };
+    let change = ids(&sides(head.clone(), Some(template), Record::default()));
+    assert!(change.contains(&"222222222222".to_owned()) && !change.contains(&"999999999999".to_owned()), "{change:?}");
+    assert!(ids(&sides(head, None, Record::default())).contains(&"999999999999".to_owned()), "one's own files");
 }
