@@ -35,3 +35,18 @@ fn fleet() -> String {
          1s }}\n"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_takes_its_pages_and_an_empty_one_takes_one() {
+        assert_eq!(least_calls(0), 4);
+        assert_eq!(least_calls(100), 4);
+        // Two of clusters.
+        assert_eq!(least_calls(200), 5);
+        // Ten of clusters, three of roles.
+        assert_eq!(least_calls(1_000), 15);
+    }
+}

@@ -29,7 +29,7 @@ struct Arguments {
     /// How many clusters a reading at rest is measured over
     #[arg(long, default_value_t = 1_000)]
     many: u32,
-    /// How many whole clusters Ansible makes: it takes half a minute of processor for each
+    /// How many whole clusters Ansible makes: each takes it a quarter of a minute of processor
     #[arg(long, default_value_t = 4)]
     ansible_whole: u32,
     /// Leave Ansible out
