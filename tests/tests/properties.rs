@@ -18,7 +18,7 @@ use fleetwright_core::snapshot::{BlobId, CommitId, Snapshot, SourceFile};
 use fleetwright_schema::documents::{Budget, BudgetScope, SetSelector};
 use fleetwright_schema::set::{ClusterSpec, DrainMode, DrainTimeoutPolicy};
 use fleetwright_schema::status::Cluster;
-use fleetwright_schema::status::ClusterState::{Creating, Deleting, Drained, Draining, Pending, Ready, Updating};
+use fleetwright_schema::status::ClusterState::{self, Creating, Deleting, Drained, Draining, Pending, Ready, Updating};
 use fleetwright_schema::units::Duration;
 use fleetwright_tests::bench::{Bench, ago};
 use fleetwright_tests::drive::{Tally, run};
@@ -390,18 +390,8 @@ fn a_drained_cluster_serves_again_only_after_this_process_was_told_that_it_is_op
 #[test]
 fn a_cluster_that_was_opened_is_empty_only_by_a_list_that_is_no_older_than_its_opening() {
     for (state, next) in [(Draining, Drained), (Drained, Deleting)] {
-        let mut bench = Bench::new(0);
-        bench.wish.update_strategy.cluster_rotation.rollback_window = Duration::from_seconds(0);
-        bench.spec.update_strategy.cluster_rotation.rollback_window = Duration::from_seconds(0);
-        let cluster = bench.add(1, state, 60);
-        let retirement = cluster.status.retirement.as_mut().unwrap();
-        retirement.expected_workloads = Some(5);
-        if state == Drained {
-            retirement.empty_at = Some(cluster.status.since);
-            retirement.evidence = Some("control plane-1".to_owned());
-        }
-        let name = cluster.metadata.name.clone();
-        bench.build(1, Placement::Closed, Some((0, 5)));
+        let mut bench = emptied(state);
+        let name = bench.clusters[0].metadata.name.clone();
         bench.memory.openings.insert(name, Opening { at: ago(&bench, 2), stands: false });
         let plan = bench.plan();
         assert_eq!(bench.state(&plan, 1), Some(state));
@@ -418,18 +408,8 @@ fn a_cluster_that_was_opened_is_empty_only_by_a_list_that_is_no_older_than_its_o
 #[test]
 fn a_cluster_that_nodes_have_joined_is_closed_again_and_goes_no_further_until_then() {
     for (state, next) in [(Draining, Drained), (Drained, Deleting)] {
-        let mut bench = Bench::new(0);
-        bench.wish.update_strategy.cluster_rotation.rollback_window = Duration::from_seconds(0);
-        bench.spec.update_strategy.cluster_rotation.rollback_window = Duration::from_seconds(0);
-        let cluster = bench.add(1, state, 60);
-        let retirement = cluster.status.retirement.as_mut().unwrap();
-        retirement.expected_workloads = Some(5);
-        if state == Drained {
-            retirement.empty_at = Some(cluster.status.since);
-            retirement.evidence = Some("control plane-1".to_owned());
-        }
-        let expected = cluster.status.retirement.clone();
-        bench.build(1, Placement::Closed, Some((0, 5)));
+        let mut bench = emptied(state);
+        let expected = bench.clusters[0].status.retirement.clone();
         set_open_nodes(&mut bench, true);
         let plan = bench.plan();
         let told = bench.of(&plan, 1).unwrap();
@@ -438,6 +418,22 @@ fn a_cluster_that_nodes_have_joined_is_closed_again_and_goes_no_further_until_th
         set_open_nodes(&mut bench, false);
         assert_eq!(bench.state(&bench.plan(), 1), Some(next));
     }
+}
+
+/// A closed cluster that all five of its workloads have left, on its way out without a rollback window.
+fn emptied(state: ClusterState) -> Bench {
+    let mut bench = Bench::new(0);
+    bench.wish.update_strategy.cluster_rotation.rollback_window = Duration::from_seconds(0);
+    bench.spec.update_strategy.cluster_rotation.rollback_window = Duration::from_seconds(0);
+    let cluster = bench.add(1, state, 60);
+    let retirement = cluster.status.retirement.as_mut().unwrap();
+    retirement.expected_workloads = Some(5);
+    if state == Drained {
+        retirement.empty_at = Some(cluster.status.since);
+        retirement.evidence = Some("control plane-1".to_owned());
+    }
+    bench.build(1, Placement::Closed, Some((0, 5)));
+    bench
 }
 
 fn set_open_nodes(bench: &mut Bench, open: bool) {
