@@ -59,6 +59,16 @@ pub fn path_of(set: &str) -> String {
     format!("clustersets/{set}.yaml")
 }
 
+/// A fleet of one environment whose account of AWS is real, and which publishes at once.
+pub fn real_aws_fleet(account: &str) -> String {
+    format!(
+        "apiVersion: fleetwright.dev/v1alpha1\nkind: Fleet\nmetadata: {{ name: real }}\nspec:\n  builtinDefaults: 1\n  \
+         environments:\n    - name: prod\n      accounts:\n        aws: {{ id: \"{account}\", provider: Real }}\n  \
+         addressPools:\n    - {{ name: main, cidr: 10.0.0.0/8, clusterPrefixLength: 20 }}\n  publishing: {{ batchWindow: \
+         1s }}\n"
+    )
+}
+
 /// A fleet, its person and its world.
 pub struct Stage {
     dir: TempDir,

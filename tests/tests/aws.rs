@@ -13,7 +13,7 @@ use fleetwright_tests::contract::cases::NEIGHBOUR;
 use fleetwright_tests::contract::conductor::ACCOUNT;
 use fleetwright_tests::person::Person;
 use fleetwright_tests::program::{Machine, Running};
-use fleetwright_tests::stage::{cluster_set, path_of};
+use fleetwright_tests::stage::{cluster_set, path_of, real_aws_fleet};
 use fleetwright_tests::witness::{judge, statuses};
 
 const REGIONS: [&str; 3] = ["eu-west-1", "us-east-1", "us-west-2"];
@@ -22,15 +22,6 @@ const SPEED: f64 = 300.0;
 
 fn set(region: &str) -> String {
     format!("prod/aws/{region}/Serving")
-}
-
-fn fleet() -> String {
-    format!(
-        "apiVersion: fleetwright.dev/v1alpha1\nkind: Fleet\nmetadata: {{ name: e2e }}\nspec:\n  builtinDefaults: 1\n  \
-         environments:\n    - name: prod\n      accounts:\n        aws: {{ id: \"{ACCOUNT}\", provider: Real }}\n  \
-         addressPools:\n    - {{ name: main, cidr: 10.0.0.0/8, clusterPrefixLength: 20 }}\n  publishing: {{ batchWindow: \
-         1s }}\n"
-    )
 }
 
 /// As quick as a set can be, so that a test is about what happens and not about waiting.
@@ -52,7 +43,7 @@ impl Theatre {
     fn new() -> Result<Self, String> {
         let machine = Machine::new();
         let person = Person::new(&machine.path("fleet.git"));
-        let fleet = fleet();
+        let fleet = real_aws_fleet(ACCOUNT);
         person.commit("begin", &[("fleet.yaml", Some(fleet.as_str()))]);
         let lab = AwsLab::start_at(Speed::Factor(SPEED))?;
         REGIONS.iter().for_each(|region| lab.make_leftovers_in(region, NEIGHBOUR));

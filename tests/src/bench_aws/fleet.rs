@@ -1,7 +1,7 @@
 //! What is wished for: sets of a hundred clusters, in as many regions as are asked for.
 
 use fleetwright_tests::contract::conductor::ACCOUNT;
-use fleetwright_tests::stage::{cluster_set, path_of};
+use fleetwright_tests::stage::{cluster_set, path_of, real_aws_fleet};
 
 /// So many clusters are in a set.
 const SET_SIZE: u32 = 100;
@@ -24,16 +24,7 @@ pub fn files(regions: &[String], clusters: u32) -> Vec<(String, String)> {
         let spec = format!("count: {count}\nkubernetesVersion: \"1.33\"");
         (path_of(&set), cluster_set(&set, &spec).replace("D4s_v3", "m6i.large"))
     });
-    std::iter::once(("fleet.yaml".to_owned(), fleet())).chain(files).collect()
-}
-
-fn fleet() -> String {
-    format!(
-        "apiVersion: fleetwright.dev/v1alpha1\nkind: Fleet\nmetadata: {{ name: bench }}\nspec:\n  builtinDefaults: 1\n  \
-         environments:\n    - name: prod\n      accounts:\n        aws: {{ id: \"{ACCOUNT}\", provider: Real }}\n  \
-         addressPools:\n    - {{ name: main, cidr: 10.0.0.0/8, clusterPrefixLength: 20 }}\n  publishing: {{ batchWindow: \
-         1s }}\n"
-    )
+    std::iter::once(("fleet.yaml".to_owned(), real_aws_fleet(ACCOUNT))).chain(files).collect()
 }
 
 #[cfg(test)]
